@@ -1,0 +1,5 @@
+from django.apps import AppConfig
+
+
+class AgentWorkerConfig(AppConfig):
+    name = "agent_worker"

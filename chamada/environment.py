@@ -1,0 +1,94 @@
+"""Reads the environment: `.env.local` over `.env`, the process's own variables over both. A wrong value is one sentence."""
+
+import base64
+import binascii
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+
+class WrongSetting(ImproperlyConfigured):
+    """A variable has a value that cannot be used."""
+
+    def __init__(self, name: str, problem: str) -> None:
+        super().__init__(f"{name} {problem}")
+
+
+class Environment:
+    """The typed readers of the settings file. Each raises WrongSetting with the variable's name and what would be right."""
+
+    def __init__(self, folder: Path) -> None:
+        self._env = environ.Env()
+        # Neither file overrides what is already set, so the first that names a variable wins.
+        for name in (".env.local", ".env"):
+            if (folder / name).is_file():
+                environ.Env.read_env(folder / name)
+
+    def text(self, name: str, default: str = "") -> str:
+        return str(self._env.str(name, default)).strip()
+
+    def words(self, name: str) -> list[str]:
+        """A list, separated by commas."""
+        return [word.strip() for word in self.text(name).split(",") if word.strip()]
+
+    def flag(self, name: str, default: bool) -> bool:
+        value = self.text(name).lower()
+        if value in ("1", "true", "yes", "on"):
+            return True
+        if value in ("0", "false", "no", "off"):
+            return False
+        if value:
+            raise WrongSetting(name, f"is “{value}”, and can only be true or false.")
+        return default
+
+    def number(self, name: str, default: int, *, least: int, most: int) -> int:
+        value = self.text(name)
+        if not value:
+            return default
+        try:
+            number = int(value)
+        except ValueError:
+            raise WrongSetting(name, f"is “{value}”, and has to be a whole number.") from None
+        if not least <= number <= most:
+            raise WrongSetting(name, f"is {number}, and has to be from {least} to {most}.")
+        return number
+
+    def choice(self, name: str, default: str, choices: tuple[str, ...]) -> str:
+        value = self.text(name, default) or default
+        if value not in choices:
+            raise WrongSetting(name, f"is “{value}”, and can only be one of {', '.join(choices)}.")
+        return value
+
+    def url(self, name: str, schemes: tuple[str, ...], default: str = "") -> str:
+        """An address without a trailing slash, or "" when the variable is unset."""
+        value = self.text(name, default)
+        try:
+            parts = urlsplit(value)
+            usable = parts.scheme in schemes and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        except ValueError:
+            usable = False
+        if value and not usable:
+            # The value is not repeated: addresses of databases carry passwords.
+            raise WrongSetting(name, f"is not an address that starts with {' or '.join(f'{s}://' for s in schemes)}.")
+        return value.rstrip("/")
+
+    def database(self, name: str, default: Path) -> dict[str, object]:
+        """Django's database settings from an address, SQLite at `default` when the variable is unset."""
+        value = self.url(name, ("postgres", "postgresql")) if not self.text(name).startswith("sqlite:///") else self.text(name)
+        return dict(self._env.db_url_config(value or f"sqlite:///{default}"))
+
+    def keys(self, name: str) -> list[str]:
+        """Keys of 32 random bytes each, in URL-safe base64, separated by commas."""
+        keys = self.words(name)
+        for position, key in enumerate(keys, 1):
+            try:
+                usable = len(base64.urlsafe_b64decode(key)) == 32
+            except (binascii.Error, ValueError):
+                usable = False
+            if not usable:
+                raise WrongSetting(
+                    name, f"is not made of 32 bytes in URL-safe base64 (key {position}). `manage.py generate_key` makes one."
+                )
+        return keys

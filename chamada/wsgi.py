@@ -1,0 +1,9 @@
+"""HTTP alone, for any WSGI server."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chamada.settings")
+
+application = get_wsgi_application()
