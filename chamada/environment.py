@@ -1,12 +1,19 @@
-"""Reads the environment: `.env.local` over `.env`, the process's own variables over both. A wrong value is one sentence."""
+"""Reads the environment. A wrong value is one sentence.
+
+The process's own variables stand over `.env.local`, that over `.env`, and that over `.dev/env`, where `dev.py run` keeps the keys it made.
+"""
 
 import base64
 import binascii
+import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
+
+
+FILES = (".env.local", ".env", ".dev/env")
 
 
 class WrongSetting(ImproperlyConfigured):
@@ -21,13 +28,14 @@ class Environment:
 
     def __init__(self, folder: Path) -> None:
         self._env = environ.Env()
-        # Neither file overrides what is already set, so the first that names a variable wins.
-        for name in (".env.local", ".env"):
+        # No file overrides what is already set, so the first that names a variable wins.
+        for name in FILES:
             if (folder / name).is_file():
                 environ.Env.read_env(folder / name)
 
     def text(self, name: str, default: str = "") -> str:
-        return str(self._env.str(name, default)).strip()
+        """The value; a variable that is set to nothing counts as unset."""
+        return str(self._env.str(name, default)).strip() or default
 
     def words(self, name: str) -> list[str]:
         """A list, separated by commas."""
@@ -56,9 +64,23 @@ class Environment:
         return number
 
     def choice(self, name: str, default: str, choices: tuple[str, ...]) -> str:
-        value = self.text(name, default) or default
+        value = self.text(name, default)
         if value not in choices:
             raise WrongSetting(name, f"is “{value}”, and can only be one of {', '.join(choices)}.")
+        return value
+
+    def phone(self, name: str) -> str:
+        """A number as E.164 writes it, or "" when the variable is unset."""
+        value = re.sub(r"[\s().-]", "", self.text(name))
+        if value and not re.fullmatch(r"\+[1-9]\d{6,14}", value):
+            raise WrongSetting(name, "is not an international phone number: + and country first, as in +351 912 345 678.")
+        return value
+
+    def rate(self, name: str, default: str) -> str:
+        """So many in such a time, as the rate limiter writes it: 120/m, 10/h, 5/30s."""
+        value = self.text(name, default)
+        if not re.fullmatch(r"[1-9]\d*/\d*[smhd]", value):
+            raise WrongSetting(name, f"is “{value}”, and has to be a number per second, minute, hour or day: 120/m.")
         return value
 
     def url(self, name: str, schemes: tuple[str, ...], default: str = "") -> str:
@@ -66,7 +88,8 @@ class Environment:
         value = self.text(name, default)
         try:
             parts = urlsplit(value)
-            usable = parts.scheme in schemes and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+            where = parts.path if parts.scheme == "unix" else parts.hostname
+            usable = parts.scheme in schemes and bool(where) and (parts.port is None or parts.port > 0)
         except ValueError:
             usable = False
         if value and not usable:
@@ -76,8 +99,12 @@ class Environment:
 
     def database(self, name: str, default: Path) -> dict[str, object]:
         """Django's database settings from an address, SQLite at `default` when the variable is unset."""
-        value = self.url(name, ("postgres", "postgresql")) if not self.text(name).startswith("sqlite:///") else self.text(name)
-        return dict(self._env.db_url_config(value or f"sqlite:///{default}"))
+        on_sqlite = not self.text(name) or self.text(name).startswith("sqlite:///")
+        value = self.text(name, f"sqlite:///{default}") if on_sqlite else self.url(name, ("postgres", "postgresql"))
+        config = dict(self._env.db_url_config(value))
+        if not config["NAME"]:
+            raise WrongSetting(name, "names no database: postgres://user:password@host:5432/name.")
+        return config
 
     def keys(self, name: str) -> list[str]:
         """Keys of 32 random bytes each, in URL-safe base64, separated by commas."""

@@ -8,6 +8,7 @@ import django_stubs_ext
 import structlog
 
 from .environment import Environment, WrongSetting
+from .logs import drop_personal_data
 
 django_stubs_ext.monkeypatch()
 
@@ -40,6 +41,8 @@ def _derived(purpose: str) -> str:
 # The first key encrypts, all of them decrypt. The index key is apart: suppression outlives a rotation of the others.
 FIELD_KEYS = env.keys("FIELD_KEYS") or [_derived("field")]
 BLIND_INDEX_KEY = (env.keys("BLIND_INDEX_KEY") or [_derived("blind index")])[0]
+# Which of the two are made up from SECRET_KEY: fine on a developer's machine, refused by a check where data is to last.
+DERIVED_KEYS = [name for name in ("FIELD_KEYS", "BLIND_INDEX_KEY") if not env.text(name)]
 
 # --- Applications -----------------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
@@ -79,6 +82,7 @@ MIDDLEWARE = [
     "django_structlog.middlewares.RequestMiddleware",
 ]
 ROOT_URLCONF = "chamada.urls"
+WEB_THREADS = env.number("WEB_THREADS", 16, least=1, most=256)  # of one web process; each holds a database connection
 WSGI_APPLICATION = "chamada.wsgi.application"
 ASGI_APPLICATION = "chamada.asgi.application"
 TEMPLATES = [
@@ -151,8 +155,8 @@ LIVEKIT_API_SECRET = env.text("LIVEKIT_API_SECRET")
 # What a dispatch tells the agent: "minimal" is ids alone; "full" adds number and name, for agents of others.
 LIVEKIT_DISPATCH_METADATA = env.choice("LIVEKIT_DISPATCH_METADATA", "minimal", ("minimal", "full"))
 SIP_TRUNK_ID = env.text("SIP_TRUNK_ID")
-SIP_FROM_NUMBER = env.text("SIP_FROM_NUMBER")
-TRANSFER_PHONE_NUMBER = env.text("TRANSFER_PHONE_NUMBER")
+SIP_FROM_NUMBER = env.phone("SIP_FROM_NUMBER")
+TRANSFER_PHONE_NUMBER = env.phone("TRANSFER_PHONE_NUMBER")
 
 # --- OpenAI Realtime --------------------------------------------------------------------------------------------------
 OPENAI_API_KEY = env.text("OPENAI_API_KEY")
@@ -173,10 +177,10 @@ JOURNAL_SPOOL = Path(env.text("JOURNAL_SPOOL") or BASE_DIR / ".dev" / "spool")
 
 # --- API --------------------------------------------------------------------------------------------------------------
 API_RATES = {
-    "key": env.text("API_RATE_PER_KEY", "120/m"),
-    "address": env.text("API_RATE_PER_ADDRESS", "240/m"),
-    "call_key": env.text("CALL_RATE_PER_KEY", "60/m"),
-    "call_address": env.text("CALL_RATE_PER_ADDRESS", "120/m"),
+    "key": env.rate("API_RATE_PER_KEY", "120/m"),
+    "address": env.rate("API_RATE_PER_ADDRESS", "240/m"),
+    "call_key": env.rate("CALL_RATE_PER_KEY", "60/m"),
+    "call_address": env.rate("CALL_RATE_PER_ADDRESS", "120/m"),
 }
 CORS_ALLOWED_ORIGINS = env.words("CORS_ALLOWED_ORIGINS")
 CORS_URLS_REGEX = r"^/api/.*$"
@@ -210,9 +214,16 @@ _shared_processors: list[structlog.typing.Processor] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
-    structlog.processors.TimeStamper(fmt="iso", utc=True),
     structlog.processors.StackInfoRenderer(),
 ]
+_rendering: list[structlog.typing.Processor] = (
+    [structlog.processors.TimeStamper(fmt="iso", utc=True), structlog.processors.format_exc_info, drop_personal_data]
+    + [structlog.processors.JSONRenderer(ensure_ascii=False)]
+    if LOG_FORMAT == "json"
+    # Plain tracebacks: the pretty ones print local variables, and in those stand numbers and names.
+    else [structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False), structlog.processors.format_exc_info, drop_personal_data]
+    + [structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)]
+)
 structlog.configure(
     processors=[
         structlog.stdlib.filter_by_level,
@@ -229,17 +240,14 @@ LOGGING = {
         "lines": {
             "()": structlog.stdlib.ProcessorFormatter,
             "foreign_pre_chain": _shared_processors,
-            "processors": [
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
-                structlog.processors.JSONRenderer() if LOG_FORMAT == "json" else structlog.dev.ConsoleRenderer(colors=False),
-            ],
+            "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_rendering],
         },
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "lines"}},
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
     "loggers": {"django.server": {"handlers": ["console"], "level": "WARNING", "propagate": False}},
 }
+DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False
 
 UNFOLD = {"SITE_TITLE": "Chamada.ai", "SITE_HEADER": "Chamada.ai", "SHOW_HISTORY": False, "SHOW_VIEW_ON_SITE": False}
 
