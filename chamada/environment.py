@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-
 FILES = (".env.local", ".env", ".dev/env")
 
 

@@ -216,14 +216,17 @@ _shared_processors: list[structlog.typing.Processor] = [
     structlog.stdlib.add_logger_name,
     structlog.processors.StackInfoRenderer(),
 ]
-_rendering: list[structlog.typing.Processor] = (
-    [structlog.processors.TimeStamper(fmt="iso", utc=True), structlog.processors.format_exc_info, drop_personal_data]
-    + [structlog.processors.JSONRenderer(ensure_ascii=False)]
+_rendering: list[structlog.typing.Processor] = [
+    structlog.processors.TimeStamper(fmt="iso", utc=True)
+    if LOG_FORMAT == "json"
+    else structlog.processors.TimeStamper("%H:%M:%S", utc=False),
+    structlog.processors.format_exc_info,
+    drop_personal_data,
+    structlog.processors.JSONRenderer(ensure_ascii=False)
     if LOG_FORMAT == "json"
     # Plain tracebacks: the pretty ones print local variables, and in those stand numbers and names.
-    else [structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False), structlog.processors.format_exc_info, drop_personal_data]
-    + [structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)]
-)
+    else structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+]
 structlog.configure(
     processors=[
         structlog.stdlib.filter_by_level,
