@@ -243,10 +243,8 @@ async def test_the_line_has_its_delay(network: PhoneNetwork, number: str, dial: 
 async def test_digits_reach_the_room(network: PhoneNetwork, number: str, dial: Dial, far_end: FarEnd) -> None:
     phone = network.phone(number).answers()
     await dial()
-    phone.presses("9")
-    await far_end.until(lambda: far_end.digits == "9", "the digit 9")
-    phone.presses("#")
-    await far_end.until(lambda: far_end.digits == "9#", "the digit #")
+    await phone.presses("99#")
+    await far_end.until(lambda: far_end.digits == "99#", "the digits")
 
 
 async def test_a_transfer_that_is_accepted_takes_the_callee_out_of_the_room(
