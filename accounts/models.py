@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from .locales import Locale
+from .purposes import Purpose
 
 
 class UserManager(BaseUserManager["User"]):
@@ -148,7 +149,7 @@ class ApiKey(models.Model):
     expires_at = models.DateTimeField(_("expires at"), null=True, blank=True)
     last_used_at = models.DateTimeField(_("last used"), null=True, blank=True, editable=False)
     revoked_at = models.DateTimeField(_("revoked at"), null=True, blank=True, editable=False)
-    consent_purpose = models.CharField(_("declared purpose"), max_length=16, blank=True)
+    consent_purpose = models.CharField(_("declared purpose"), max_length=16, choices=Purpose.choices, blank=True)
     consent_basis = models.CharField(_("declared basis"), max_length=255, blank=True)
     consent_text_version = models.CharField(_("version of the text people agreed to"), max_length=64, blank=True)
     consent_declared_by = models.ForeignKey(

@@ -7,6 +7,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organization
+from accounts.purposes import Purpose
 
 from .crypto import EncryptedTextField
 
@@ -33,12 +34,6 @@ class Contact(models.Model):
         from .numbers import mask
 
         return mask(self.number)
-
-
-class Purpose(models.TextChoices):
-    DEMO_CALL = "demo_call", _("demonstration call")
-    TRANSACTIONAL = "transactional", _("asked-for contact")
-    MARKETING = "marketing", _("offers")
 
 
 class Consent(models.Model):
