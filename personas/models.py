@@ -1,5 +1,7 @@
 """Personas as staff edit them, and as they were published. A call keeps the version that it was made with."""
 
+from decimal import Decimal
+
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
@@ -21,6 +23,7 @@ class Effort(models.TextChoices):
     LOW = "low", _("low")
     MEDIUM = "medium", _("medium")
     HIGH = "high", _("high")
+    XHIGH = "xhigh", _("highest")
 
 
 class PersonaText(models.Model):
@@ -37,19 +40,28 @@ class PersonaText(models.Model):
         _("greeting"), help_text=_("Said after the platform's opening. No name in it: it may be missing. One question.")
     )
     never = models.JSONField(_("what it never does"), default=list, blank=True)
-    facts = models.JSONField(_("facts"), default=list, blank=True, editable=False)
+    variables = models.JSONField(
+        _("variables of the call"),
+        default=list,
+        blank=True,
+        help_text=_("Names that whoever asks for a call may give values for; one that is not given is empty."),
+    )
     fictional_business = models.BooleanField(_("the business is made up"), default=False)
     voice = models.CharField(_("voice"), max_length=32)
     self_gender = models.CharField(_("grammatical gender of the speaker"), max_length=16, choices=Gender.choices, default=Gender.FEMININE)
     model = models.CharField(_("model"), max_length=64, blank=True, help_text=_("Empty: the platform's default."))
     speed = models.DecimalField(
-        _("speed"), max_digits=3, decimal_places=2, default=1, validators=[MinValueValidator(0.25), MaxValueValidator(1.5)]
+        _("speed"),
+        max_digits=3,
+        decimal_places=2,
+        default=Decimal(1),
+        validators=[MinValueValidator(Decimal("0.25")), MaxValueValidator(Decimal("1.5"))],
     )
     temperature = models.DecimalField(
         _("temperature"),
         max_digits=3,
         decimal_places=2,
-        default=0.8,
+        default=Decimal("0.8"),
         validators=[MinValueValidator(0), MaxValueValidator(2)],
         help_text=_(
             "Used wherever a text model answers. The voice models have no temperature any more: speed and effort are there for them."
@@ -121,6 +133,7 @@ class PersonaVersion(PersonaText):
     persona = models.ForeignKey(Persona, on_delete=models.PROTECT, related_name="versions", verbose_name=_("persona"))
     slug = models.SlugField(_("slug"), max_length=40)
     number = models.PositiveIntegerField(_("version"))
+    facts = models.JSONField(_("facts"), default=list, blank=True, help_text=_("key, title, value and aliases of each"))
     published_at = models.DateTimeField(_("published at"), default=timezone.now)
     published_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("published by")
