@@ -17,7 +17,7 @@ from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chamada.settings")
 try:
-    _http = WSGIMiddleware(cast(WSGIApp, get_wsgi_application()), workers=settings.WEB_THREADS)
+    _http = WSGIMiddleware(cast("WSGIApp", get_wsgi_application()), workers=settings.WEB_THREADS)
 except ImproperlyConfigured as wrong:
     sys.exit(f"Settings: {wrong}")
 
