@@ -1,0 +1,84 @@
+"""The details of what a caller asks for: which are known, which to ask for next, and how they sum up."""
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from agent_worker.realtime_emulator.mind.hearing import fold, means, pattern
+from agent_worker.realtime_emulator.mind.scene import Scene
+
+# Whatever is said after one of these was asked for answers it.
+_ANY_ANSWER = {"contact", "wishes", "first_time", "process", "callback"}
+_SPOKEN_BACK = ("day", "hour", "people", "name")
+
+
+@dataclass
+class Request:
+    """A table, an appointment, a call back: its details so far, the last value of each."""
+
+    slots: tuple[str, ...]
+    known: dict[str, str] = field(default_factory=dict)
+    begun: bool = False
+    corrected: str | None = None
+
+    @property
+    def missing(self) -> str | None:
+        return next((slot for slot in self.slots if slot not in self.known), None)
+
+    @property
+    def worth_confirming(self) -> bool:
+        return self.begun and sum(slot in self.known for slot in _SPOKEN_BACK) >= 2
+
+    def summary(self, words: dict[str, Any]) -> str:
+        forms = words["summary"]
+        return ", ".join(forms.get(slot, "{value}").format(value=self.known[slot]) for slot in _SPOKEN_BACK if slot in self.known)
+
+
+def request_in(scene: Scene, words: dict[str, Any]) -> Request:
+    """What the whole conversation says about the request."""
+    folded = fold(scene.instructions)
+    flow = next(flow for flow in words["flows"] if not flow["when"] or re.search(flow["when"], folded))
+    request = Request(tuple(flow["slots"]))
+    asked: str | None = None
+    for line in scene.lines:
+        if line.kind == "assistant":
+            asked = _asked(line.text, words)
+        elif line.kind == "user":
+            request.begun = request.begun or means("asked_for_a_request", line.text)
+            found = _found(line.text, asked, words)
+            changed = [slot for slot, value in found.items() if request.known.get(slot, value) != value]
+            request.corrected = found[changed[0]] if changed else None
+            request.known.update(found)
+    request.begun = request.begun or any(slot in request.known for slot in request.slots)
+    return request
+
+
+def _asked(text: str, words: dict[str, Any]) -> str | None:
+    return next((slot for slot, questions in words["ask"].items() if any(question in text for question in questions)), None)
+
+
+def _found(text: str, asked: str | None, words: dict[str, Any]) -> dict[str, str]:
+    found = {}
+    folded = fold(text)
+    for slot, source in words["slots"].items():
+        matches = list(pattern(source).finditer(folded))
+        if matches:
+            group = next(index for index, value in enumerate(matches[-1].groups(), 1) if value is not None)
+            found[slot] = _value(text[matches[-1].start(group) : matches[-1].end(group)], slot)
+    if (
+        asked == "name"
+        and "name" not in found
+        and (name := re.match(r"\s*(?:[A-ZÀ-Ý][\w'-]+)(?: (?:d[aeo]s? )?[A-ZÀ-Ý][\w'-]+){0,3}", text))
+    ):
+        found["name"] = name[0].strip()
+    if asked in _ANY_ANSWER and asked not in found and "?" not in text:
+        found[asked] = text
+    return found
+
+
+def _value(text: str, slot: str) -> str:
+    """As it was said; a name keeps its capital letters and ends where they end."""
+    if slot != "name":
+        return text.strip().lower()
+    name = re.match(r"[A-ZÀ-Ý][\w'-]*(?: (?:d[aeo]s? )?[A-ZÀ-Ý][\w'-]*)*", text.strip())
+    return name[0] if name else text.strip()
