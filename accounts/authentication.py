@@ -48,7 +48,7 @@ class SessionAuthentication(authentication.SessionAuthentication):
         return SCHEME
 
 
-class ApiKeyScheme(OpenApiAuthenticationExtension):
+class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     target_class = "accounts.authentication.ApiKeyAuthentication"
     name = "apiKey"
 
@@ -61,7 +61,7 @@ class ApiKeyScheme(OpenApiAuthenticationExtension):
         }
 
 
-class SessionScheme(OpenApiAuthenticationExtension):
+class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     target_class = "accounts.authentication.SessionAuthentication"
     name = "session"
 
