@@ -24,8 +24,8 @@ def _fold(character: str) -> str:
 
 @functools.cache
 def pattern(source: str) -> re.Pattern[str]:
-    """A pattern over folded text; a space in it stands for any run of spaces."""
-    spaced = source.strip().replace(" ", r"\s+")
+    """A pattern over folded text; a space in it stands for any run of spaces, " ?" for one or none."""
+    spaced = source.replace(" ?", r"\s*").replace(" ", r"\s+")
     return re.compile(rf"(?:^|\b)(?:{spaced})")
 
 
@@ -78,3 +78,8 @@ def question_in(text: str) -> str:
     """The part of a turn that asks."""
     asking = [sentence for sentence in sentences(text) if "?" in sentence]
     return " ".join(asking) or text
+
+
+def telling_in(text: str) -> str:
+    """The part of a turn that does not."""
+    return " ".join(sentence for sentence in sentences(text) if "?" not in sentence)

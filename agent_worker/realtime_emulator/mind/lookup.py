@@ -4,78 +4,12 @@ import json
 import re
 from typing import Any
 
-from agent_worker.realtime_emulator.mind.hearing import fold
+from agent_worker.realtime_emulator.mind.hearing import fold, vocabulary
 from agent_worker.realtime_emulator.mind.scene import Scene
 
 _STEM = 5
-# Words that many questions share: a question made of these alone is about what was spoken of before.
-_VAGUE = {
-    *(
-        "que",
-        "e",
-        "a",
-        "o",
-        "as",
-        "os",
-        "ha",
-        "de",
-        "da",
-        "do",
-        "em",
-        "um",
-        "uma",
-        "para",
-        "entao",
-        "la",
-        "ca",
-        "isso",
-        "esse",
-        "essa",
-        "me",
-        "lhe",
-    ),
-    *(
-        "quanto",
-        "quanta",
-        "quantos",
-        "custa",
-        "custam",
-        "preco",
-        "valor",
-        "fica",
-        "vaga",
-        "vagas",
-        "horas",
-        "hora",
-        "dia",
-        "dias",
-        "quando",
-        "como",
-        "qual",
-    ),
-    *(
-        "e",
-        "sim",
-        "nao",
-        "ta",
-        "esta",
-        "tem",
-        "amanha",
-        "hoje",
-        "tarde",
-        "manha",
-        "noite",
-        "how",
-        "much",
-        "is",
-        "it",
-        "the",
-        "when",
-        "what",
-        "cost",
-        "does",
-    ),
-}
+_SHORTEST = 4
+_ENOUGH = 0.5  # of a topic's words
 
 
 def arguments_for(tool: dict[str, Any], text: str, given: dict[str, str]) -> dict[str, Any]:
@@ -103,16 +37,24 @@ def _plain_value(shape: dict[str, Any], text: str) -> Any:
 
 def search_for(question: str, scene: Scene) -> str:
     """The question, with the subject that it leaves unsaid: the last topic that the caller named."""
-    if not stems(question) - {word[:_STEM] for word in _VAGUE}:
-        for line in reversed(scene.heard):
-            for topic in scene.topics:
-                if stems(topic) & stems(line):
-                    return f"{question} {topic}"
-    return question
+    if stems(question):
+        return question
+    topic = next((topic for line in reversed(scene.heard) if (topic := topic_of(line, scene))), None)
+    return f"{question} {topic}" if topic else question
+
+
+def topic_of(text: str, scene: Scene) -> str | None:
+    """The topic of the facts that the text is about, if it names one."""
+    said = stems(text)
+    shares = {topic: len(stems(topic) & said) / max(1, len(stems(topic))) for topic in scene.topics}
+    best = max(shares, key=lambda topic: shares[topic], default=None)
+    return best if best and shares[best] >= _ENOUGH else None
 
 
 def stems(text: str) -> set[str]:
-    return {word[:_STEM] for word in fold(text).replace("?", " ").split() if len(word) > 1}
+    """The beginnings of the words that say what a text is about."""
+    words, vague = fold(text).replace("?", " ").split(), vocabulary("hearing")["vague_words"]
+    return {word[:_STEM] for word in words if len(word) >= _SHORTEST and word not in vague}
 
 
 def spoken(output: str) -> str:

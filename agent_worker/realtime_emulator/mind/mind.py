@@ -1,11 +1,12 @@
 """What to say next: from the last thing that happened to a sentence and the calls that go with it."""
 
+import re
 from collections.abc import Callable
 from typing import ClassVar
 
 from agent_worker.realtime_emulator.mind import obedience
-from agent_worker.realtime_emulator.mind.hearing import Heard, means, question_in, understand, vocabulary
-from agent_worker.realtime_emulator.mind.lookup import arguments_for, search_for, spoken
+from agent_worker.realtime_emulator.mind.hearing import Heard, fold, means, pattern, question_in, understand, vocabulary
+from agent_worker.realtime_emulator.mind.lookup import arguments_for, search_for, spoken, topic_of
 from agent_worker.realtime_emulator.mind.requests import Request, request_in
 from agent_worker.realtime_emulator.mind.scene import Line, Scene
 from agent_worker.realtime_emulator.script import Reply, ToolCall
@@ -48,8 +49,10 @@ class _Turn:
     def _say(self, kind: str, **values: str) -> str:
         """The first sentence of its kind that was not said yet; after all of them, the one that was said longest ago."""
         forms: list[str] = self._words["say"][kind]
-        sentence = min(forms, key=self._last_said)
-        return sentence.format(organization=self._in_whose_name(), **values)
+        sentence = min(forms, key=self._last_said).format(organization=self._in_whose_name(), **values)
+        if self._scene.masculine:
+            sentence = re.sub(r"\b([Oo])brigada\b", r"\1brigado", sentence).replace("a assistente", "o assistente")
+        return sentence
 
     def _last_said(self, form: str) -> int:
         beginning = _beginning(form)
@@ -135,6 +138,8 @@ class _Turn:
     def _answer(self, heard: Heard) -> Reply:
         if reply := self._continued(heard):
             return reply
+        if heard.is_a("unclear") and self._request.fresh:
+            return self._statement()
         if heard.intent in _ONE_SENTENCE:
             return Reply(self._say(heard.intent))
         return self._ANSWERS[heard.intent](self)
@@ -158,10 +163,16 @@ class _Turn:
             if heard.is_a("no", "not_interested"):
                 return self._ending(self._goodbye(), "goodbye")
         if asked("transfer_failed") or asked("transfer_none"):
-            return Reply(self._say("message_taken")) if heard.is_a("statement") else None
+            return self._about_the_message(heard)
         if asked("summary") and heard.is_a("yes"):
             return Reply(self._say("confirmed_fictional" if self._scene.fictional else "confirmed"))
         return None
+
+    def _about_the_message(self, heard: Heard) -> Reply | None:
+        """What follows when there is nobody to pass the call to."""
+        if heard.is_a("question", "person"):
+            return Reply(self._say("transfer_failed"))
+        return Reply(self._say("message_taken")) if heard.is_a("statement", "yes") else None
 
     def _goodbye(self) -> str:
         if self._request.worth_confirming and not self._times_said("confirmed") and not self._times_said("confirmed_fictional"):
@@ -213,6 +224,8 @@ class _Turn:
         return Reply(f"{self._say('who')} {self._say('open_question')}")
 
     def _question(self) -> Reply:
+        if pattern(self._words["slots"]["callback"]).search(fold(self._scene.pending)):
+            return self._statement()
         query = search_for(question_in(self._scene.pending), self._scene)
         if calls := self._call("lookup_information", query):
             return Reply(calls=calls)
@@ -222,6 +235,8 @@ class _Turn:
         request = self._request
         if means("hello", self._scene.pending) and not self._has_greeted() and len(self._scene.pending.split()) <= 3:
             return Reply(self._greeting())
+        if self._is_about_a_fact() and (calls := self._call("lookup_information", self._scene.pending)):
+            return Reply(calls=calls)
         opening = self._say("acknowledge")
         if request.corrected and means("correction", self._scene.pending):
             opening = self._say("corrected", value=request.corrected)
@@ -234,6 +249,11 @@ class _Turn:
         if not (self._times_said("confirmed") or self._times_said("confirmed_fictional")):
             return Reply(self._say("confirmed_fictional" if self._scene.fictional else "confirmed"))
         return Reply(f"{opening} {self._say('more')}")
+
+    def _is_about_a_fact(self) -> bool:
+        """Does a sentence that neither asks nor answers us name something that can be looked up?"""
+        pending = self._scene.pending
+        return not self._request.fresh and not means("asked_for_a_request", pending) and topic_of(pending, self._scene) is not None
 
     _ANSWERS: ClassVar[dict[str, Callable[["_Turn"], Reply]]] = {
         "voicemail": _voicemail,

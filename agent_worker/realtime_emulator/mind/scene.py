@@ -70,6 +70,11 @@ class Scene:
         return "num caso real" in self.instructions or "in a real case" in self.instructions
 
     @cached_property
+    def masculine(self) -> bool:
+        """Does the voice speak of itself in the masculine?"""
+        return re.search(r"g[eéê]nero masculino", self.instructions) is not None
+
+    @cached_property
     def said(self) -> tuple[str, ...]:
         return tuple(line.text for line in self.lines if line.kind == "assistant")
 
