@@ -60,7 +60,7 @@ def install(file: Path) -> None:
     assert pinned, "requirements-dev.txt pins uv"
     only_uv = VENV / "uv.txt"
     only_uv.write_text(pinned.group().rstrip().rstrip("\\") + "\n")
-    pip = [str(PYTHON), "-m", "pip", *"--disable-pip-version-check --quiet install --no-deps --require-hashes -r".split(), str(only_uv)]
+    pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "-r", str(only_uv)]
     uv = [str(VENV / "bin/uv"), "pip", "sync", "--python", str(PYTHON), "--require-hashes", "--no-build", "--quiet", str(file)]
     for command in (pip, uv):
         if subprocess.call(command) != 0:

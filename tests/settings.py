@@ -1,9 +1,14 @@
 """The product's settings as the tests want them: nothing from the machine's environment, fast hashes, quiet logs."""
 
 import os
+import re
+from pathlib import Path
 
-for name in ("LIVEKIT_URL", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET", "OPENAI_API_KEY", "OPENAI_BASE_URL", "SIP_TRUNK_ID", "REDIS_URL"):
-    os.environ[name] = ""
+# A variable that is set to nothing counts as unset, and no .env file stands over it. The database alone may be chosen.
+for name in re.findall(r"^([A-Z_]+)=", (Path(__file__).parents[1] / ".env.example").read_text(), re.MULTILINE):
+    if name != "DATABASE_URL":
+        os.environ[name] = ""
+os.environ["DATABASE_URL"] = os.environ.get("DATABASE_URL", "")  # set, if to nothing: so the .env files do not choose it
 os.environ["DEBUG"] = "true"
 os.environ["LOG_LEVEL"] = "WARNING"
 

@@ -1,0 +1,53 @@
+"""A call's state is written in one module."""
+
+import ast
+from collections.abc import Iterator
+
+from .source import Module, dotted, modules
+
+LIFECYCLE = "calls/lifecycle.py"
+WITHOUT_MODELS = "agent_worker/realtime_emulator/"  # its responses have a status too, and are no rows
+BIRTH = "calls/requests.py"  # where a call begins its life, in its first state
+# What says where a call stands and how it ended.
+STATE = {"status", "outcome", "ended_reason", "ended_at", "ended_by", "fault"}
+WRITERS = {"update", "aupdate", "bulk_update", "abulk_update", "update_or_create", "aupdate_or_create"}
+MAKERS = {"create", "acreate", "get_or_create", "aget_or_create", "bulk_create", "abulk_create"}
+
+
+def assigned(module: Module) -> Iterator[str]:
+    """`call.status = …`; an object's own attribute (`self.status`) is not a call's."""
+    for node in ast.walk(module.tree):
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign | ast.AugAssign) else []
+        for target in targets:
+            if isinstance(target, ast.Attribute) and target.attr == "status" and dotted(target.value) != "self":
+                yield f"{module.at(node)} assigns {dotted(target)}"
+
+
+def updated(module: Module) -> Iterator[str]:
+    for call in module.calls():
+        verb = dotted(call.func).rpartition(".")[2]
+        named = {keyword.arg for keyword in call.keywords} & STATE
+        saved = {
+            element.value
+            for keyword in call.keywords
+            if keyword.arg == "update_fields" and isinstance(keyword.value, ast.List | ast.Tuple | ast.Set)
+            for element in keyword.value.elts
+            if isinstance(element, ast.Constant)
+        } & STATE
+        if (verb in WRITERS and named) or saved:
+            yield f"{module.at(call)} writes {sorted(map(str, named | saved))}"
+
+
+def born(module: Module) -> Iterator[str]:
+    for call in module.calls():
+        name = dotted(call.func)
+        makes_a_call = name == "Call" or (name.startswith("Call.objects.") and name.rpartition(".")[2] in MAKERS)
+        if makes_a_call and {keyword.arg for keyword in call.keywords} & STATE:
+            yield f"{module.at(call)} makes a call in a state"
+
+
+def test_the_lifecycle_alone_writes_a_calls_state() -> None:
+    others = [module for module in modules() if module.where != LIFECYCLE and not module.where.startswith(WITHOUT_MODELS)]
+    wrong = [where for module in others for rule in (assigned, updated) for where in rule(module)]
+    wrong += [where for module in others if module.where != BIRTH for where in born(module)]
+    assert wrong == []
