@@ -1,19 +1,25 @@
 """Real servers and a telephone network for every test here, one set a session, all on one event loop."""
 
 import itertools
+import os
 from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
+from agent_worker.realtime_emulator import Emulator
+
 from ..numbers import pt_mobile
 from ..servers import LiveKitServer, PostgresServer, RedisServer, livekit_server, postgres_server, process, redis_server
 from .phone_network import NetworkUnavailable, PhoneNetwork, StandIn
 from .phone_network.real_sip import RealSip
+from .phone_network.trunks import make_trunk
+from .rig import Product, Rig, environment
 
 HERE = Path(__file__).parent
 _numbers = itertools.count(1)
+_databases = itertools.count(1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -62,7 +68,56 @@ async def network(request: pytest.FixtureRequest, livekit: LiveKitServer, redis:
         yield one
 
 
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def emulator() -> AsyncIterator[Emulator]:
+    """OpenAI's place; every event that it sends is held against the service's own models."""
+    async with Emulator(strict=True) as one:
+        yield one
+
+
+@pytest.fixture(scope="session")
+def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """PostgreSQL; a file of SQLite when E2E_DATABASE says sqlite."""
+    if os.environ.get("E2E_DATABASE", "postgresql") == "sqlite":
+        return f"sqlite:///{tmp_path_factory.mktemp('database') / 'db.sqlite3'}"
+    postgres: PostgresServer = request.getfixturevalue("postgres")
+    return postgres.create_database(f"chamada_{next(_databases)}")
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def standing_rig(
+    network: PhoneNetwork,
+    emulator: Emulator,
+    livekit: LiveKitServer,
+    redis: RedisServer,
+    database_url: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[Rig]:
+    """The product's processes, once for all scenarios on one network."""
+    folder = tmp_path_factory.mktemp("product")
+    trunk = await make_trunk(livekit, network.address)
+    variables = environment(livekit=livekit, database_url=database_url, redis=redis, trunk=trunk, emulator=emulator, folder=folder)
+    product = Product(variables, folder)
+    with product.running():
+        rig = Rig(product, network, emulator, livekit)
+        yield rig
+        await rig.http.aclose()
+
+
+@pytest.fixture
+def rig(standing_rig: Rig) -> Iterator[Rig]:
+    """The rig, with a model that has forgotten what the last test told it."""
+    yield standing_rig
+    standing_rig.emulator.reset()
+
+
 @pytest.fixture
 def number() -> str:
     """A number that no other test calls: the product's limits are per number."""
     return pt_mobile(next(_numbers))
+
+
+@pytest.fixture
+def numbers() -> list[str]:
+    """Ten of them."""
+    return [pt_mobile(next(_numbers)) for _ in range(10)]

@@ -12,20 +12,14 @@ import pytest_asyncio
 from google.protobuf.duration_pb2 import Duration
 from livekit import api
 from livekit.protocol.models import ParticipantInfo
-from livekit.protocol.sip import (
-    CreateSIPOutboundTrunkRequest,
-    CreateSIPParticipantRequest,
-    SIPOutboundTrunkInfo,
-    SIPParticipantInfo,
-    TransferSIPParticipantRequest,
-)
+from livekit.protocol.sip import CreateSIPParticipantRequest, SIPParticipantInfo, TransferSIPParticipantRequest
 
 from ..servers import LiveKitServer
 from .far_end import WEBRTC_RATE, FarEnd
 from .phone_network import PhoneNetwork, StandIn
 from .phone_network.sound import dominant_frequency, tone
+from .phone_network.trunks import make_trunk
 
-FROM = "+351210000001"
 CALLEE = "callee"
 TRANSFER_TO = "tel:+351210000002"
 
@@ -39,15 +33,9 @@ async def lk(livekit: LiveKitServer) -> AsyncIterator[api.LiveKitAPI]:
         yield client
 
 
-async def make_trunk(lk: api.LiveKitAPI, address: str) -> str:
-    info = SIPOutboundTrunkInfo(name="phones", address=address, numbers=[FROM])
-    trunk = await lk.sip.create_outbound_trunk(CreateSIPOutboundTrunkRequest(trunk=info))
-    return str(trunk.sip_trunk_id)
-
-
 @pytest_asyncio.fixture(loop_scope="session")
-async def trunk(lk: api.LiveKitAPI, network: PhoneNetwork) -> str:
-    return await make_trunk(lk, network.address)
+async def trunk(livekit: LiveKitServer, network: PhoneNetwork) -> str:
+    return await make_trunk(livekit, network.address)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -146,10 +134,10 @@ async def test_a_phone_that_nobody_picks_up_is_canceled_when_the_time_is_over(
 
 
 async def test_where_nobody_listens_the_dial_is_canceled(
-    network: PhoneNetwork, lk: api.LiveKitAPI, number: str, dial: Dial, far_end: FarEnd
+    network: PhoneNetwork, livekit: LiveKitServer, number: str, dial: Dial, far_end: FarEnd
 ) -> None:
     phone = network.phone(number).answers()
-    elsewhere = await make_trunk(lk, "127.0.0.1:9")
+    elsewhere = await make_trunk(livekit, "127.0.0.1:9")
     with pytest.raises(api.ServerError) as failed:
         await dial(trunk_id=elsewhere, ringing_s=2)
     assert (failed.value.code, failed.value.metadata.get("sip_status_code")) == ("canceled", None)
