@@ -19,6 +19,13 @@ class TransferFailed(Exception):
         super().__init__(self.__doc__)
 
 
+class LineLost(Exception):
+    """The line cannot carry sound: it was closed, or what carries it is away."""
+
+    def __init__(self) -> None:
+        super().__init__(self.__doc__)
+
+
 @dataclass(frozen=True)
 class Endpoint:
     """Where the voice model answers. An opening rendered at one endpoint is never played on a call at another."""
@@ -57,7 +64,9 @@ class Line(ABC):
 
     @abstractmethod
     async def attach(self, session: AgentSession, agent: Agent) -> None:
-        """Start `session` with `agent` on this line's sound. Returns when the session runs; the callee need not be there yet."""
+        """Start `session` with `agent` on this line's sound. Returns when the session runs; the callee need not be there yet.
+
+        Raises LineLost."""
 
     @abstractmethod
     async def dial(self, call: Call) -> Answer:

@@ -1,0 +1,228 @@
+"""Who decides about one call in this process: how it ends (the first to say is believed), and whether it is still ours."""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import structlog
+from django.db import DatabaseError
+from django.utils import timezone
+
+from calls import heartbeats, lifecycle
+from calls.models import Call
+from calls.states import EndedBy, Fault, Outcome, Reason, Status
+from contacts.models import SuppressionReason
+
+from .endings import NOT_OURS, Ending, after_answer, before_answer, suppress_callee
+from .journal import DatabaseAway, in_database, in_database_before
+
+log = structlog.get_logger(__name__)
+
+# After this long without having run, a job does not know any more whether the call is its own (design: rule 4).
+STALL_S = 4.0
+NOTE_WRITTEN_WITHIN_S = 60.0
+
+
+class NotOursAnyMore(Exception):
+    """Another process has taken the call, or ended it."""
+
+    def __init__(self) -> None:
+        super().__init__(self.__doc__)
+
+
+class CallController:
+    """Owns the outcome of the call. Everything that can end it says so here, and one task closes it."""
+
+    def __init__(self, call: Call, *, worker: str) -> None:
+        self.call, self.worker = call, worker
+        self.call_id, self.claim = str(call.pk), call.claim
+        self.is_answered = False
+        self.answered_at: datetime | None = None
+        self.callee_gone = asyncio.Event()
+        self.ended: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
+        # What the database does not know yet.
+        self.to_suppress: SuppressionReason | None = None
+        self._because: Reason | None = None
+        self._seen_at = time.monotonic()
+        self._stalled = False
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._states: asyncio.Queue[Callable[[], bool]] = asyncio.Queue()
+
+    # -- the outcome ------------------------------------------------------------------------------------------------
+
+    def finish(self, ending: Ending) -> bool:
+        """End the call so; the first to say is believed, False means that somebody was."""
+        if self.ended.done():
+            return False
+        if self._because is not None and self.is_answered and not ending.quiet:
+            ending = replace(ending, reason=self._because)
+        log.info("call ends", reason=ending.reason, by=ending.ended_by, quiet=ending.quiet)
+        self.ended.set_result(ending)
+        return True
+
+    def decided(self, reason: Reason) -> None:
+        """The callee said why this call ends (opt-out, wrong number): that stands, whoever hangs up afterwards."""
+        self._because = self._because or reason
+
+    def callee_left(self, why: str) -> None:
+        """The callee is gone, for whatever reason. What that means before the answer, the dial's own answer says."""
+        self.callee_gone.set()
+        if not self.is_answered:
+            return
+        if why in ("UNKNOWN_REASON", "MEDIA_FAILURE", "CONNECTION_TIMEOUT", "SIGNAL_CLOSE"):
+            self.finish(after_answer(Reason.ERROR_CARRIER_MEDIA, EndedBy.CARRIER, fault=Fault.CARRIER))
+        elif why == "ROOM_DELETED":
+            self.start(self._room_was_deleted())
+        else:
+            self.finish(after_answer(Reason.CALLEE_HANGUP, EndedBy.CALLEE))
+
+    async def _room_was_deleted(self) -> None:
+        """Whoever deletes a room writes the end after it. What this job says is for the case that they did not."""
+        await self.look_for_orders()
+        self.finish(self.failed(Reason.ERROR_PLATFORM_INTERNAL, Fault.PLATFORM).with_columns(note="The room was deleted."))
+
+    def canceled(self) -> None:
+        reason = Reason(self.call.cancel_reason or Reason.STAFF_CANCELED)
+        ended_by = EndedBy.CLIENT if reason is Reason.API_CANCELED else EndedBy.STAFF
+        if self.is_answered:
+            self.finish(after_answer(reason, ended_by))
+        else:
+            self.finish(Ending(outcome=Outcome.CANCELED, reason=reason, ended_by=ended_by))
+
+    def suppressed(self) -> None:
+        if self._because is not None:
+            return  # by this very call
+        if self.is_answered:
+            self.finish(Ending(outcome=Outcome.ANSWERED, reason="policy.do_not_call", ended_by=EndedBy.PLATFORM))
+        else:
+            self.finish(before_answer("policy.do_not_call", outcome=Outcome.BLOCKED))
+
+    def suppress(self, why: SuppressionReason) -> asyncio.Task[Any]:
+        """Have the callee's number left in peace. Goes on until it is written; what is not when the call closes is spooled."""
+        self.to_suppress = why
+
+        async def write() -> None:
+            await in_database_before(float("inf"), suppress_callee, self.call_id, why)
+            self.to_suppress = None
+
+        return self.start(write())
+
+    # -- is it still ours? ------------------------------------------------------------------------------------------
+
+    async def beat(self) -> None:
+        """Show that this job lives, and obey what it is told, every two seconds until cancelled."""
+        while True:
+            await self.look_for_orders()
+            await asyncio.sleep(heartbeats.BEAT_EVERY_S)
+
+    async def look_for_orders(self) -> None:
+        """One beat. A database that is away gives no orders."""
+        try:
+            async with asyncio.timeout(heartbeats.STALE_AFTER_S):
+                orders = await in_database(heartbeats.beat, call_id=self.call_id, claim=self.claim)
+                if orders.cancel:
+                    await in_database(self.call.refresh_from_db, fields=["cancel_reason"])
+        except (DatabaseError, TimeoutError) as error:
+            log.warning("no sign of life could be given", error=type(error).__name__)
+            return
+        if orders.gone:
+            self.finish(NOT_OURS)
+        elif orders.cancel:
+            self.canceled()
+        elif orders.suppressed:
+            self.suppressed()
+
+    def look_at_the_clock(self) -> None:
+        """Called a few times a second: a long time since the last call means that this process stood still."""
+        now = time.monotonic()
+        self._stalled = self._stalled or now - self._seen_at > STALL_S
+        self._seen_at = now
+
+    async def confirm(self) -> None:
+        """Before dialling, speaking or running a tool: after a stall, read the claim again. Raises NotOursAnyMore.
+
+        While the database is away nobody can take the call either: it goes on.
+        """
+        self.look_at_the_clock()
+        if self._stalled:
+            log.warning("process stood still, reading the claim again")
+            await self.look_for_orders()
+            self._stalled = False
+        if self.ended.done():
+            raise NotOursAnyMore
+
+    # -- states -----------------------------------------------------------------------------------------------------
+
+    def rings(self) -> None:
+        if not self.is_answered:
+            self._states.put_nowait(lambda: self.call.status == Status.RINGING or lifecycle.ringing(self.call, by=self.worker))
+
+    def answered(self, *, sip_call_id: str) -> None:
+        self.is_answered, self.answered_at = True, timezone.now()
+        self._states.put_nowait(lambda: lifecycle.answered(self.call, by=self.worker, sip_call_id=sip_call_id))
+
+    def transferring(self) -> None:
+        self._states.put_nowait(lambda: lifecycle.transferring(self.call, by=self.worker))
+
+    def back_from_transfer(self, why: str) -> None:
+        self._states.put_nowait(lambda: lifecycle.back_from_transfer(self.call, by=self.worker, why=why))
+
+    async def write_states(self) -> None:
+        """Write the states in their order, off the path of the call, until cancelled."""
+        while True:
+            step = await self._states.get()
+            try:
+                moved = await in_database_before(float("inf"), step)
+            finally:
+                self._states.task_done()
+            if not moved:
+                log.info("somebody else moved the call")
+
+    async def states_written(self, deadline: float) -> None:
+        """Return when all states are in the database, or the loop's clock shows `deadline`."""
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._states.join()
+        except TimeoutError:
+            log.warning("states could not be written")
+
+    def note(self, kind: str, *, why: str = "", facts: dict[str, Any] | None = None) -> None:
+        """Leave an entry in the call's timeline, without waiting for it. Ids, codes and figures only."""
+
+        async def write() -> None:
+            deadline = asyncio.get_running_loop().time() + NOTE_WRITTEN_WITHIN_S
+            await in_database_before(deadline, lifecycle.note_event, self.call, kind, by=self.worker, why=why, facts=facts or {})
+
+        self.start(write())
+
+    # -- tasks ------------------------------------------------------------------------------------------------------
+
+    def start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run `work` beside the call. What goes wrong in it that nobody expected ends the call, it is never silent."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._task_is_done)
+        return task
+
+    def _task_is_done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled() or (error := task.exception()) is None or isinstance(error, NotOursAnyMore | DatabaseAway):
+            return
+        log.error("call failed", exc_info=error)
+        self.finish(self.failed(Reason.ERROR_PLATFORM_INTERNAL, Fault.PLATFORM))
+
+    def failed(self, reason: Reason, fault: Fault) -> Ending:
+        """The end of this call when something of ours, or the model, fails now."""
+        if self.is_answered:
+            return after_answer(reason, EndedBy.PLATFORM, fault=fault, sentence="technical_failure")
+        return before_answer(reason, fault=fault)
+
+    async def stop_tasks(self) -> None:
+        while self._tasks:
+            tasks = list(self._tasks)
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
