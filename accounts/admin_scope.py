@@ -6,22 +6,39 @@ autocomplete, the choices of a foreign key and those of a filter. What would go 
 used: raw id fields (they show the name of any row whose number is typed in) and filters that list all related rows.
 """
 
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar
 
+from django.contrib import messages
 from django.contrib.admin import AdminSite, RelatedOnlyFieldListFilter
 from django.contrib.admin.utils import get_fields_from_path, unquote
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.db.models import Field, ForeignKey, ManyToManyField, Model, QuerySet
 from django.forms import ModelChoiceField, ModelMultipleChoiceField
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from unfold.admin import ModelAdmin, StackedInline, TabularInline
+from unfold.decorators import action as unfold_action
+from unfold.decorators import display as unfold_display
 
 from .models import Organization, User
 from .permissions import Action, AnyUser, may, organizations_of
+from .refusals import Refusal
 
 # As unfold's actions hand it on: a row, or its number as the address has it.
 Row = Model | str | int | None
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def action(**options: Any) -> Callable[[Method], Method]:
+    """Unfold's `action`, whose own types are narrower than what it takes and gives."""
+    decorate: Callable[[Method], Method] = unfold_action(**options)  # type: ignore[assignment]
+    return decorate
+
+
+def display(**options: Any) -> Callable[[Method], Method]:
+    """Unfold's `display`, likewise."""
+    return unfold_display(**options)
 
 
 class ScopedChoices:
@@ -66,6 +83,10 @@ class ScopedAdmin(ScopedChoices, ModelAdmin):  # type: ignore[misc]
     `organization_path` leads from a row to its organization, as a lookup ("persona__organization"; "pk" for organizations
     themselves). The four actions are what the role must allow; None means nobody, not even the platform.
     """
+
+    actions_detail: Any = ()
+    fieldsets: ClassVar[Any] = None
+    add_fieldsets: Any = ()
 
     organization_path: ClassVar[str] = "organization"
     view_action: ClassVar[Action | None] = None
@@ -174,6 +195,20 @@ class ScopedAdmin(ScopedChoices, ModelAdmin):  # type: ignore[misc]
         # It deletes without asking the domain; a page of its own asks for each row.
         actions.pop("delete_selected", None)
         return actions
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        return self._refusals_are_said(request, super().changeform_view, *args, **kwargs)
+
+    def delete_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        return self._refusals_are_said(request, super().delete_view, *args, **kwargs)
+
+    def _refusals_are_said(self, request: HttpRequest, view: Callable[..., HttpResponse], *args: Any, **kwargs: Any) -> HttpResponse:
+        """What the domain refuses stands on the page that asked; Django has rolled back the rest."""
+        try:
+            return view(request, *args, **kwargs)
+        except Refusal as refusal:
+            self.message_user(request, str(refusal), messages.ERROR)
+            return HttpResponseRedirect(request.get_full_path())
 
     def confirm(
         self, request: HttpRequest, *, title: str, sentences: list[str], button: str, back: str, is_danger: bool = False

@@ -33,11 +33,16 @@ class Declaration:
     """A standing consent declaration (R1): staff say that everybody whom this key calls has agreed, to what, and how.
 
     `purpose` is one of `accounts.purposes.Purpose`, `basis` says how people agreed, `text_version` which text they saw.
+    Raises HalfADeclaration when one of them is empty.
     """
 
     purpose: str
     basis: str
     text_version: str
+
+    def __post_init__(self) -> None:
+        if not (self.purpose and self.basis and self.text_version):
+            raise HalfADeclaration
 
 
 def issue(
@@ -51,15 +56,14 @@ def issue(
 ) -> tuple[ApiKey, str]:
     """Make a key, and give it with its row. The key is kept nowhere: what stands in the row is its digest.
 
-    Raises NotAllowed, UnknownScope, ExpiryInThePast, HalfADeclaration.
+    Raises NotAllowed, UnknownScope, ExpiryInThePast.
     """
     check_may(by, Action.MANAGE_KEYS, organization)
     scopes = list(dict.fromkeys(scopes))
     for scope in scopes:
         if scope not in Scope.values:
             raise UnknownScope(scope=scope)
-    if expires_at and expires_at <= timezone.now():
-        raise ExpiryInThePast
+    check_expiry(expires_at)
     raw = "chm_" + secrets.token_urlsafe(SECRET_BYTES)
     key = ApiKey(
         organization=organization,
@@ -75,11 +79,17 @@ def issue(
     return key, raw
 
 
+def check_expiry(expires_at: datetime | None) -> None:
+    """Raises ExpiryInThePast for a time that has passed; None is a key that does not expire."""
+    if expires_at and expires_at <= timezone.now():
+        raise ExpiryInThePast
+
+
 @transaction.atomic
 def change(*, by: User, key: ApiKey, name: str, consent: Declaration | None) -> None:
     """Give a key another name, or another declaration; who declares it, and when, is written anew only if it differs.
 
-    Raises NotAllowed, HalfADeclaration.
+    Raises NotAllowed.
     """
     check_may(by, Action.MANAGE_KEYS, key.organization)
     stored = ApiKey.objects.select_for_update().get(pk=key.pk)
@@ -129,8 +139,6 @@ def declaration_of(key: ApiKey) -> Declaration | None:
 
 
 def _declare(key: ApiKey, *, by: User, consent: Declaration | None) -> None:
-    if consent and not (consent.purpose and consent.basis and consent.text_version):
-        raise HalfADeclaration
     key.consent_purpose = consent.purpose if consent else ""
     key.consent_basis = consent.basis if consent else ""
     key.consent_text_version = consent.text_version if consent else ""
