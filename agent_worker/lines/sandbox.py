@@ -5,20 +5,20 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 import structlog
-from livekit.agents import Agent, AgentSession, RecordingOptions
+from livekit.agents import Agent, AgentSession
 from livekit.agents.voice import TranscriptSynchronizer
 
 from calls.exceptions import DialFailed, FailureKind
 from calls.gateway import Answer
 from calls.models import Call
 
+from ..session import NOTHING_RECORDED
 from .audio import Loudspeaker, Microphone
 from .base import Line, TransferFailed
 
 log = structlog.get_logger(__name__)
 
 RINGS_S = 0.3
-NOTHING_RECORDED = RecordingOptions(audio=False, traces=False, logs=False, transcript=False)
 
 
 class Handset:
