@@ -157,7 +157,7 @@ async def test_a_callee_who_speaks_over_the_persona_silences_it_and_the_transcri
         await handset.speak(await speech.speak("Desculpe, desculpe, só um momento.", locale="pt-PT", voice="caller"))
         await handset.heard_nothing_for(0.2)
 
-    line, log = line_to(interrupts)
+    line, _ = line_to(interrupts)
     script = {"turns": [{"assistant": long}, {"user": "Desculpe."}, {"assistant": "Diga."}]}
     async with conversation(line, script) as session:
         await line.dial(CALL)

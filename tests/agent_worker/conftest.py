@@ -1,0 +1,25 @@
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.agent_worker.agent_process import Bench
+
+
+@pytest.fixture(scope="session")
+def migrated_once() -> Iterator[Path]:
+    """A database file with every migration, to be copied."""
+    with tempfile.TemporaryDirectory(prefix="chamada-agent-") as name:
+        bench = Bench(Path(name))
+        done = bench.manage("migrate", "--verbosity=0", within_s=110)
+        assert done.returncode == 0, done.stderr
+        yield bench.file
+
+
+@pytest.fixture
+def migrated(tmp_path: Path, migrated_once: Path) -> Path:
+    """A folder with a migrated database in it, for one test."""
+    shutil.copy(migrated_once, tmp_path / migrated_once.name)
+    return tmp_path
