@@ -6,7 +6,9 @@ from pathlib import Path
 
 import django_stubs_ext
 import structlog
+from django.utils.translation import gettext_lazy as _
 
+from .admin_theme import UNFOLD  # noqa: F401 - a setting
 from .environment import Environment, WrongSetting
 from .logs import drop_personal_data
 
@@ -79,7 +81,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "django_structlog.middlewares.RequestMiddleware",
+    "chamada.request_log.RequestLog",
 ]
 ROOT_URLCONF = "chamada.urls"
 WEB_THREADS = env.number("WEB_THREADS", 16, least=1, most=256)  # of one web process; each holds a database connection
@@ -199,12 +201,22 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Chamada.ai",
+    "DESCRIPTION": _("Start calls once and only once, follow them, read what was said, and cancel them."),
     "VERSION": "1",
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
+    "PREPROCESSING_HOOKS": ["calls.api.documentation.with_one_address_each"],
+    "ENUM_NAME_OVERRIDES": {
+        "Status": "calls.states.Status",
+        "Outcome": "calls.states.Outcome",
+        "EndedBy": "calls.states.EndedBy",
+        "Fault": "calls.states.Fault",
+        "Line": "calls.models.LineKind",
+    },
+    "SWAGGER_UI_SETTINGS": {"persistAuthorization": True, "docExpansion": "list", "tryItOutEnabled": True},
 }
 
 # --- Logs -------------------------------------------------------------------------------------------------------------
@@ -251,8 +263,6 @@ LOGGING = {
     "loggers": {"django.server": {"handlers": ["console"], "level": "WARNING", "propagate": False}},
 }
 DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False
-
-UNFOLD = {"SITE_TITLE": "Chamada.ai", "SITE_HEADER": "Chamada.ai", "SHOW_HISTORY": False, "SHOW_VIEW_ON_SITE": False}
 
 if bool(LIVEKIT_API_KEY) != bool(LIVEKIT_API_SECRET):
     raise WrongSetting("LIVEKIT_API_KEY and LIVEKIT_API_SECRET", "belong together: set both, or neither.")

@@ -2,13 +2,15 @@
 
 from django.contrib import admin
 from django.urls import include, path
-from django.views.generic import RedirectView
 
 from . import views
 
 urlpatterns = [
-    path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
+    path("", views.start, name="home"),
     path("health/", views.health, name="health"),
     path("admin/", admin.site.urls),
     path("api/", include("calls.api.urls")),
 ]
+handler400 = "chamada.views.bad_request"
+handler404 = "chamada.views.not_found"
+handler500 = "chamada.views.server_error"
