@@ -72,6 +72,10 @@ class EncryptedTextField(models.TextField[str, str]):
 class EncryptedJSONField(models.TextField[Any, Any]):
     """A JSON value that the database never sees."""
 
+    # For django-stubs' plugin, which else takes over what a TextField is set to and gives.
+    _pyi_private_set_type: Any
+    _pyi_private_get_type: Any
+
     def _context(self) -> str:
         return f"{self.model._meta.label_lower}.{self.attname}"
 
