@@ -1,6 +1,7 @@
 """One dial to one number."""
 
 import uuid
+from typing import Self
 
 from django.conf import settings
 from django.db import models
@@ -9,12 +10,19 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import ApiKey, Organization
+from accounts.purposes import Purpose
 from contacts.crypto import EncryptedJSONField, EncryptedTextField
 from contacts.models import Consent, Contact
 from personas.models import Persona, PersonaVersion
 
 from ..states import HOLDS_THE_NUMBER, EndedBy, Fault, Outcome, Status
 from .line import LineKind
+
+
+class CallQuerySet(models.QuerySet["Call"]):
+    def for_briefing(self) -> Self:
+        """With all that a call is made of, in one query."""
+        return self.select_related("organization", "persona_version", "persona", "consent", "contact")
 
 
 class Call(models.Model):
@@ -32,7 +40,7 @@ class Call(models.Model):
     room = models.CharField(_("room"), max_length=96, unique=True)
 
     contact = models.ForeignKey(Contact, on_delete=models.SET_NULL, null=True, related_name="calls", verbose_name=_("contact"))
-    consent = models.ForeignKey(Consent, on_delete=models.PROTECT, related_name="calls", verbose_name=_("consent"))
+    consent = models.ForeignKey(Consent, on_delete=models.PROTECT, null=True, blank=True, related_name="calls", verbose_name=_("consent"))
     number = EncryptedTextField(_("number"))
     number_index = models.CharField(max_length=64, db_index=True, editable=False)
     customer_name = EncryptedTextField(_("name given"), blank=True)
@@ -56,6 +64,7 @@ class Call(models.Model):
     heartbeat_at = models.DateTimeField(_("last sign of life"), null=True, blank=True, editable=False)
     cancel_requested_at = models.DateTimeField(_("cancel asked for at"), null=True, blank=True, editable=False)
     cancel_requested_by = models.CharField(max_length=64, blank=True, editable=False)
+    cancel_reason = models.CharField(max_length=64, blank=True, editable=False)
 
     created_at = models.DateTimeField(_("requested at"), default=timezone.now, editable=False)
     due_at = models.DateTimeField(_("not before"), default=timezone.now)
@@ -85,6 +94,8 @@ class Call(models.Model):
     usage = models.JSONField(_("usage"), default=dict, blank=True)
     latency = models.JSONField(_("latency"), default=dict, blank=True)
 
+    objects = CallQuerySet.as_manager()
+
     class Meta:
         verbose_name = _("call")
         verbose_name_plural = _("calls")
@@ -105,6 +116,8 @@ class Call(models.Model):
                 condition=Q(line=LineKind.SANDBOX, simulated=True) | Q(line=LineKind.PHONE, simulated=False),
                 name="sandbox_calls_are_simulated",
             ),
+            # R1: no phone rings without evidence that its owner agreed. The sandbox rings nobody's.
+            models.CheckConstraint(condition=Q(line=LineKind.SANDBOX) | Q(consent__isnull=False), name="no_phone_call_without_a_consent"),
         ]
         indexes = [
             # calls.dialer: the head of the queue of a line.
@@ -117,6 +130,11 @@ class Call(models.Model):
 
     def __str__(self) -> str:
         return f"{self.persona_version.slug} · {self.created_at:%Y-%m-%d %H:%M}"
+
+    @property
+    def purpose(self) -> Purpose:
+        """Why the person is called, as they agreed to it. A sandbox call that nobody agreed to is a demonstration."""
+        return Purpose(self.consent.purpose) if self.consent else Purpose.DEMO_CALL
 
     @property
     def duration_s(self) -> int | None:
