@@ -1,0 +1,103 @@
+"""Calling a call off: before it rings, while it rings, while people talk.
+
+The wish stands in the call first: from then on no job can begin to dial it (`lifecycle.claim_for_dial`), and one that holds it
+learns of it by its next beat. Then the room is deleted, which hangs up the phone, and only then the call has ended.
+"""
+
+from datetime import timedelta
+from enum import StrEnum
+
+import structlog
+from asgiref.sync import async_to_sync
+from django.db.models.functions import Now
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from . import lifecycle
+from .exceptions import GatewayError
+from .gateway import Gateway
+from .heartbeats import STALE_AFTER_S
+from .models import Call, LineKind
+from .states import Status
+
+log = structlog.get_logger(__name__)
+
+
+class CancelResult(StrEnum):
+    """What the canceling met, for whoever asked; `sentence` says it."""
+
+    NEVER_RANG = "never_rang"
+    WAS_DIALLED = "was_dialled"
+    WAS_TALKING = "was_talking"
+    HAD_ENDED = "had_ended"
+    UNDER_WAY = "under_way"
+
+    @property
+    def sentence(self) -> Promise:
+        return SENTENCES[self]
+
+
+SENTENCES: dict[CancelResult, Promise] = {
+    CancelResult.NEVER_RANG: _("The call was canceled. The phone never rang."),
+    CancelResult.WAS_DIALLED: _("The call was canceled. The phone may have rung."),
+    CancelResult.WAS_TALKING: _("The conversation was ended."),
+    CancelResult.HAD_ENDED: _("The call had ended already."),
+    CancelResult.UNDER_WAY: _("The call is being canceled; the agent hangs up within seconds."),
+}
+
+
+def cancel(*, call: Call, by: str, reason: str) -> CancelResult:
+    """Call `call` off, in the name of `by` ("user:42", "key:7"), for `reason` (api.canceled or staff.canceled).
+
+    Asking twice does no harm. A call that was picked up ends as answered. When LiveKit cannot be reached the agent that holds the
+    call ends it, within a beat: UNDER_WAY.
+    """
+    asked = Call.objects.filter(pk=call.pk, cancel_requested_at=None).exclude(status=Status.ENDED)
+    asked.update(cancel_requested_at=Now(), cancel_requested_by=by, cancel_reason=reason)
+    call.refresh_from_db(fields=lifecycle.CHANGES_HERE)
+    if call.status == Status.ENDED:
+        return CancelResult.HAD_ENDED
+    if call.status == Status.DISPATCHED and call.line == LineKind.PHONE:
+        _let_go(call)
+    if lifecycle.end_as_canceled(call, by=by, within=lifecycle.UNDIALLED):
+        return CancelResult.NEVER_RANG
+    if call.status == Status.ENDED:
+        return CancelResult.HAD_ENDED
+    return _hang_up(call, by=by)
+
+
+def _hang_up(call: Call, *, by: str) -> CancelResult:
+    """End a call that was dialled."""
+    was_talking = call.answered_at is not None
+    let_go = _let_go(call) if call.line == LineKind.PHONE else not _is_held(call)
+    if not let_go:
+        return CancelResult.UNDER_WAY
+    if not lifecycle.end_as_canceled(call, by=by):
+        # The job saw the room go, and was quicker to write what it was told to write.
+        was_canceled = call.ended_reason == call.cancel_reason
+        return CancelResult.HAD_ENDED if not was_canceled else _met(was_talking)
+    return _met(was_talking)
+
+
+def _met(was_talking: bool) -> CancelResult:
+    return CancelResult.WAS_TALKING if was_talking else CancelResult.WAS_DIALLED
+
+
+def _let_go(call: Call) -> bool:
+    """Delete the call's room, which hangs the phone up. False: LiveKit could not be asked."""
+    try:
+        async_to_sync(_delete_room)(call.room)
+    except GatewayError as error:
+        log.warning("a canceled call's room could not be deleted", call_id=str(call.pk), kind=error.kind.value)
+        return False
+    return True
+
+
+async def _delete_room(room: str) -> None:
+    async with Gateway.from_settings() as gateway:
+        await gateway.delete_room(room)
+
+
+def _is_held(call: Call) -> bool:
+    """Whether an agent worker gave a sign of life on this call of late: it will hear of the cancel by its next beat."""
+    return Call.objects.filter(pk=call.pk, heartbeat_at__gt=Now() - timedelta(seconds=STALE_AFTER_S)).exists()
