@@ -39,6 +39,13 @@ def may_go(old: Status, new: Status) -> bool:
     return new in WAYS[old]
 
 
+def diagram() -> str:
+    """The states and the ways between them, for docs/states.md (Mermaid)."""
+    lines = ["stateDiagram-v2", f"    [*] --> {Status.SCHEDULED}", f"    [*] --> {Status.QUEUED}"]
+    lines += [f"    {old} --> {new}" for old in Status for new in Status if may_go(old, new)]
+    return "\n".join([*lines, f"    {Status.ENDED} --> [*]"])
+
+
 class Outcome(models.TextChoices):
     ANSWERED = "answered", _("answered")
     VOICEMAIL = "voicemail", _("voicemail")
