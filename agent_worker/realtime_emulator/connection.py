@@ -16,7 +16,7 @@ class Connection:
 
     def __init__(self, socket: web.WebSocketResponse, transport: asyncio.Transport | None, journal: Journal, *, strict: bool) -> None:
         self._socket, self._transport, self._journal, self._strict = socket, transport, journal, strict
-        self._outbox: asyncio.Queue[str | tuple[int, str]] = asyncio.Queue()
+        self._outbox: asyncio.Queue[str | tuple[int, str] | None] = asyncio.Queue()  # None: the cut
         self.closed = False
 
     def emit(self, event_type: str, **body: object) -> None:
@@ -32,11 +32,10 @@ class Connection:
         self._journal.note("server", {"type": "(closing)", "code": code, "reason": reason})
         self._outbox.put_nowait((code, reason))
 
-    def abort(self) -> None:
-        """Cuts the network: no close frame."""
-        self._journal.note("server", {"type": "(dropped)"})
-        if self._transport is not None:
-            self._transport.abort()
+    def cut(self) -> None:
+        """Cuts the network, without a close frame, after everything that was emitted before."""
+        self._journal.note("server", {"type": "(cut)"})
+        self._outbox.put_nowait(None)
 
     async def send(self) -> None:
         """Sends what is queued, until the peer has gone or the socket is closed."""
@@ -46,10 +45,16 @@ class Connection:
                 if isinstance(message, str):
                     await self._socket.send_str(message)
                     continue
-                await self._socket.close(code=message[0], message=message[1].encode()[:120])
+                await self._end(message)
             except (ConnectionError, RuntimeError):  # aiohttp's two ways to say that the peer has gone
                 self.closed = True
             return
+
+    async def _end(self, close: tuple[int, str] | None) -> None:
+        if close is not None:
+            await self._socket.close(code=close[0], message=close[1].encode()[:120])
+        elif self._transport is not None:
+            self._transport.abort()
 
     async def texts(self) -> AsyncIterator[str]:
         """The client's messages, until the socket is closed."""

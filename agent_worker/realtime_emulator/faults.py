@@ -34,9 +34,9 @@ HTTP_ERRORS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Fault:
-    """One thing that goes wrong.
+    """One thing that goes wrong. Two that are written alike are two: each counts its own `times`.
 
     When: `after_s` seconds after the session opened (or the fault was set); at the session's response number `response`, at
     every one where it is left out; `turn`, the same for the caller's turns; at the connect where neither is given and the kind

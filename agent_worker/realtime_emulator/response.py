@@ -12,7 +12,7 @@ from agent_worker.realtime_emulator import wire
 from agent_worker.realtime_emulator.conversation import Item
 from agent_worker.realtime_emulator.faults import Fault
 from agent_worker.realtime_emulator.script import Reply, ToolCall
-from agent_worker.realtime_emulator.speech import BYTES_PER_MS, SpeechError, speak
+from agent_worker.realtime_emulator.speech import BYTES_PER_MS, speak
 from agent_worker.realtime_emulator.wire import Json, new_id, tokens
 
 if TYPE_CHECKING:
@@ -66,8 +66,6 @@ class Response:
                 cancelled, broken = await self._speak(self._reply.text, pcm)
                 if broken:
                     return
-        except SpeechError as error:
-            failure = {"type": "server_error", "code": "server_error", "message": str(error)}
         finally:
             if rendering:
                 rendering.cancel()
@@ -142,6 +140,7 @@ class Response:
         size = script.chunk_ms * BYTES_PER_MS
         chunks: list[bytes | None] = [None] * len(words)
         if pcm is not None:
+            pcm = pcm or bytes(size)  # a text without words is a moment of silence
             chunks = [pcm[start : start + size] for start in range(0, len(pcm), size)]
         delta = "response.output_text.delta" if pcm is None else "response.output_audio_transcript.delta"
         started, said, sent_bytes = time.monotonic(), 0, 0

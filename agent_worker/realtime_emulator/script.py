@@ -72,7 +72,7 @@ def parse_script(raw: object, name: str) -> Script:
         raise ScriptError(f"Script {name!r} has unknown keys {', '.join(unknown)}; it may have {', '.join(sorted(_KEYS))}.")
     settings: dict[str, Any] = {key: value for key, value in raw.items() if key not in ("turns", "faults")}
     for key in _NUMBERS & set(settings):
-        if isinstance(settings[key], bool) or not isinstance(settings[key], int | float):
+        if not _is_number(settings[key]):
             raise ScriptError(f"Script {name!r}: {key} is a number, not {settings[key]!r}.")
     if settings.get("pace", 1) <= 0 or settings.get("chunk_ms", 1) <= 0:
         raise ScriptError(f"Script {name!r}: pace and chunk_ms are more than 0.")
@@ -95,7 +95,14 @@ def _reply(turn: object, name: str) -> Reply:
         if not isinstance(tool, dict) or not isinstance(tool.get("name"), str) or not isinstance(tool.get("arguments", {}), dict):
             raise ScriptError(f"Script {name!r}: a tool is {{name, arguments}}, not {tool!r}.")
         calls.append(ToolCall(tool["name"], tool.get("arguments", {})))
-    return Reply(str(turn.get("assistant") or ""), tuple(calls), turn.get("first_audio_ms"))
+    first_audio_ms = turn.get("first_audio_ms")
+    if first_audio_ms is not None and not _is_number(first_audio_ms):
+        raise ScriptError(f"Script {name!r}: first_audio_ms is a number, not {first_audio_ms!r}.")
+    return Reply(str(turn.get("assistant") or ""), tuple(calls), first_audio_ms)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def load_script(path: str | Path) -> Script:

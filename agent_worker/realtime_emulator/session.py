@@ -112,6 +112,7 @@ class Session:
         if not task.cancelled() and (error := task.exception()):
             log.error("The emulator failed in a session.", session=self.id, exc_info=error)
             self._emulator.failures.append(error)
+            self.connection.close(1011, "the emulator failed")
 
     # -- lifetime ---------------------------------------------------------------------------------------------------
 
@@ -124,6 +125,7 @@ class Session:
                 self._receive(text)
         finally:
             self.connection.closed = True
+            self.journal.note("server", {"type": "(closed)"})
             for task in (sender, *self._tasks):
                 task.cancel()
             await asyncio.gather(sender, *self._tasks, return_exceptions=True)
@@ -154,7 +156,7 @@ class Session:
     def strike(self, fault: Fault) -> None:
         """Lets a fault of the connection happen now."""
         if fault.kind == "drop":
-            return self.connection.abort()
+            return self.connection.cut()
         if fault.kind != "close":
             for _ in range(fault.count):
                 self.refuse(ClientError(fault.text, fault.code), kind=fault.error_type)

@@ -38,7 +38,7 @@ _SYNCHRONOUS = 2
 _UTF8 = 1
 _RATE, _PITCH = 1, 3
 _PEAK = 0.5  # of full scale: as loud as a telephone, far above the threshold of a voice detector
-_SILENT = 200  # of 32768: below it a sample belongs to a pause
+_SILENT = 400  # of 32768: below it a sample belongs to a pause, for a voice detector too
 
 
 class SpeechError(Exception):
@@ -135,11 +135,9 @@ def _cached(text: str, locale: str, voice: str, words_per_minute: int, pitch: in
     with _lock:
         samples, rate = _engine().render(text, voice=name, words_per_minute=words_per_minute, pitch=pitch)
     samples = _resampled(_trimmed(samples), rate)
+    samples = samples * (_PEAK * 32767 / float(np.abs(samples).max(initial=1.0)))
     if max_pause_ms is not None:
         samples = _with_short_pauses(samples, max_pause_ms)
-    peak = float(np.abs(samples).max(initial=0.0))
-    if peak > 0:
-        samples = samples * (_PEAK * 32767 / peak)
     return samples.astype("<i2").tobytes()
 
 

@@ -35,7 +35,7 @@ class Command(BaseCommand):
             asyncio.run(self._serve(emulator))
         except (OSError, OverflowError) as error:
             reason = getattr(error, "strerror", None) or str(error)
-            raise CommandError(f"Cannot listen on {options['host']}:{options['port']}: {reason}.") from error
+            raise CommandError(f"Cannot listen on {options['host']}:{options['port']}: {reason.rstrip('.')}.") from error
 
     async def _serve(self, emulator: Emulator) -> None:
         stop = asyncio.Event()

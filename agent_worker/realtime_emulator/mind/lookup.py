@@ -64,8 +64,8 @@ def spoken(output: str) -> str:
         parsed = json.loads(text)
     except ValueError:
         parsed = text
-    line = next((part for part in _strings(parsed) if part.strip()), "")
-    first = line.strip().splitlines()[0]
+    line = next((part for part in _strings(parsed) if part.strip()), text)
+    first = line.strip().partition("\n")[0]
     first = re.sub(r"^\s*(?:[-•*]|\d+[.)])\s*", "", first)
     return re.sub(r"^[^.:,;]{1,60}:\s+(?=\S)", "", first)
 

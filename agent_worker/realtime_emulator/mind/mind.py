@@ -14,6 +14,8 @@ from agent_worker.realtime_emulator.script import Reply, ToolCall
 # Intents that one sentence answers; its name in the words is the intent's.
 _ONE_SENTENCE = {"emergency", "third_party", "robot", "injection", "off_topic", "medical", "not_interested", "unclear"}
 
+_CALLS_OF_ONE_TOOL = 2
+
 
 class Mind:
     """Keeps nothing between two replies: all it knows is in the scene, so a conversation survives a reconnect."""
@@ -119,13 +121,24 @@ class _Turn:
             case "wrong_number":
                 return self._ending(f"{self._say('wrong_number')} {self._say('goodbye')}", "goodbye")
             case "transfer_to_human":
-                return Reply(self._say("transfer_failed") if means("failed", output.text) else "")
+                return self._after_transfer(output.text)
             case "end_call":
-                return Reply()
+                return self._ending(self._say("goodbye"), "goodbye") if self._may_repeat("end_call", output.text) else Reply()
             case _ if means("not_found", output.text):
                 return Reply(self._say("unknown_fact"))
             case _:
                 return Reply(f"{spoken(output.text)} {self._next_question()}".strip())
+
+    def _after_transfer(self, answer: str) -> Reply:
+        if means("failed", answer):
+            return Reply(self._say("transfer_failed"))
+        if means("nothing_more", answer) or not self._may_repeat("transfer_to_human", answer):
+            return Reply()
+        return Reply(self._say("transfer"), self._call("transfer_to_human"))
+
+    def _may_repeat(self, tool: str, answer: str) -> bool:
+        """Sent back with words by a tool that wants something said first: once is enough."""
+        return bool(answer.strip()) and sum(line.kind == "call" and line.name == tool for line in self._scene.lines) < _CALLS_OF_ONE_TOOL
 
     def _next_question(self) -> str:
         """After a fact: what the request still lacks; else, but not each time, whether there is more."""

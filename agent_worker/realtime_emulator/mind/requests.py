@@ -52,7 +52,9 @@ def request_in(scene: Scene, words: dict[str, Any]) -> Request:
             asked = _asked(line.text, words)
         elif line.kind == "user":
             request.take(_found(line.text, asked, words))
-            request.begun = request.begun or means("asked_for_a_request", line.text) or any(slot in request.known for slot in request.slots)
+            # A day in a question («abrem amanhã?») asks for nothing yet.
+            told = _found(telling_in(line.text), asked, words)
+            request.begun = request.begun or means("asked_for_a_request", line.text) or any(slot in told for slot in request.slots)
     return request
 
 

@@ -49,7 +49,7 @@ class Scene:
     @cached_property
     def greeting(self) -> str | None:
         for text in (self.extra, self.instructions):
-            if match := re.search(rf"(?:saudação|greeting)[^«\"“\n]*{_QUOTED}\s*$", text, re.MULTILINE):
+            if match := re.search(rf"(?:saudação|greeting)[^«\"“\n]*{_QUOTED}\s*$", text, re.MULTILINE | re.IGNORECASE):
                 return match[1]
         return None
 
