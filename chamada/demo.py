@@ -1,7 +1,6 @@
 """The demo organization that `dev.py run` starts with: its login, its personas and its API key, made once and kept."""
 
 import json
-import os
 import secrets
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from accounts.exceptions import KeyRefused
 from accounts.locales import Locale
 from accounts.models import Organization, Scope, User
 from accounts.purposes import Purpose
-from calls.lines import phone_is_configured
+from calls.lines import default_line, phone_is_configured
 from personas import seeding
 
 EMAIL = "demo@chamada.example"
@@ -26,12 +25,12 @@ DECLARATION = Declaration(purpose=Purpose.DEMO_CALL, basis="The developer calls 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What `dev.py run` prints and keeps. `password` is empty where somebody has changed it since."""
+    """What `dev.py run` prints and keeps. `password` is None before it is known, and empty once somebody has changed it."""
 
     site: str
     admin: str
     email: str = EMAIL
-    password: str = ""
+    password: str | None = None
     api_key: str = ""
 
     @classmethod
@@ -52,8 +51,9 @@ def write(credentials: Credentials, file: Path) -> None:
     """Keep them where only their owner reads them."""
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_suffix(".part")
-    with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
-        json.dump(asdict(credentials), out, indent=2)
+    part.unlink(missing_ok=True)
+    part.touch(mode=0o600, exist_ok=False)
+    part.write_text(json.dumps(asdict(credentials), indent=2) + "\n")
     part.replace(file)
 
 
@@ -81,17 +81,19 @@ def seed(kept: Credentials) -> Credentials:
     return replace(kept, password=password, api_key=_api_key(kept.api_key, by=user, organization=organization))
 
 
-def _administrator(password: str) -> tuple[User, str]:
-    user = User.objects.filter(email=EMAIL).first()
-    if user is None:
-        password = password or secrets.token_urlsafe(12)
-        return User.objects.create_superuser(EMAIL, password, name="Demo"), password
-    if password and not user.check_password(password):
-        return user, ""
-    if not password:
-        password = secrets.token_urlsafe(12)
-        user.set_password(password)
-        user.save(update_fields=["password"])
+def line() -> str:
+    """The line that the demo organization's calls go to."""
+    return str(default_line(Organization.objects.get(is_demo=True)))
+
+
+def _administrator(password: str | None) -> tuple[User, str]:
+    user = User.objects.filter(email=EMAIL).first() or User.objects.create_superuser(EMAIL, name="Demo")
+    if user.has_usable_password() and password is not None:
+        # Somebody who has changed the password keeps the new one, and we do not know it.
+        return user, password if password and user.check_password(password) else ""
+    password = secrets.token_urlsafe(12)
+    user.set_password(password)
+    user.save(update_fields=["password"])
     return user, password
 
 

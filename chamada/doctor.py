@@ -12,12 +12,19 @@ from django.db import Error as DatabaseError
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
-from calls.exceptions import GatewayError
+from calls.exceptions import FailureKind, GatewayError
 from calls.gateway import Gateway
 
 from .checks import ASKED_BY_NAME
 
 TIMEOUT_S = 10
+LIVEKIT_SAYS = {
+    FailureKind.KEY_REFUSED: "It refuses the key.",
+    FailureKind.AMBIGUOUS: "It does not answer.",
+    FailureKind.AWAY: "It answers that it cannot now.",
+    FailureKind.SERVICE_AWAY: "It has no SIP service.",
+    FailureKind.TRUNK_UNKNOWN: "It does not know this trunk.",
+}
 
 
 class State(StrEnum):
@@ -72,7 +79,7 @@ def check_livekit() -> Finding:
     try:
         asyncio.run(_ask_livekit())
     except GatewayError as error:
-        return Finding("LiveKit", State.WRONG, str(error), "Check LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET.")
+        return Finding("LiveKit", State.WRONG, _said(error), "Check LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET.")
     return Finding("LiveKit", State.OK, "The server answers and takes the key.")
 
 
@@ -86,8 +93,14 @@ def check_trunk() -> Finding:
     try:
         asyncio.run(_ask_livekit(trunk=settings.SIP_TRUNK_ID))
     except GatewayError as error:
-        return Finding("trunk", State.WRONG, str(error), "Check SIP_TRUNK_ID against LiveKit's outbound trunks.")
+        if error.kind != FailureKind.TRUNK_UNKNOWN:
+            return Finding("trunk", State.WRONG, "LiveKit could not be asked.", "See its own line.")
+        return Finding("trunk", State.WRONG, _said(error), "Check SIP_TRUNK_ID against LiveKit's outbound trunks.")
     return Finding("trunk", State.OK, "LiveKit knows the trunk.")
+
+
+def _said(error: GatewayError) -> str:
+    return LIVEKIT_SAYS.get(error.kind, f"It says {error.kind} {error.said}.")
 
 
 async def _ask_livekit(trunk: str = "") -> None:

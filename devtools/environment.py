@@ -75,5 +75,6 @@ def keys(file: Path) -> None:
     made = {name: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode() for name in ("SECRET_KEY", "FIELD_KEYS", "BLIND_INDEX_KEY")}
     text = "# Made by dev.py run for this machine. Without these keys the data in its database cannot be read.\n"
     text += "".join(f"{name}={value}\n" for name, value in made.items())
+    text += "# Any free ports: several copies may run on this machine.\nAGENT_HEALTH_PORT=0\nAGENT_METRICS_PORT=0\n"
     file.touch(mode=0o600, exist_ok=False)
     file.write_text(text)

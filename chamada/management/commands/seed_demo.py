@@ -24,4 +24,4 @@ class Command(BaseCommand):
             call_command("migrate", verbosity=0, interactive=False)
         seeded = demo.seed(demo.read(credentials, site=site))
         demo.write(seeded, credentials)
-        self.stdout.write(json.dumps(asdict(seeded)))
+        self.stdout.write(json.dumps(asdict(seeded) | {"line": demo.line()}))
