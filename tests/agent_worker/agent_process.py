@@ -3,13 +3,14 @@
 import json
 import os
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from tests.servers import Process, Program
 from tests.servers.process import REPOSITORY, started
@@ -48,6 +49,11 @@ class Bench:
             "MEDIA_ROOT": str(folder / "media"),
             **(environment or {}),
         }
+
+    @classmethod
+    def copy_of(cls, database: Path, folder: Path) -> Self:
+        shutil.copy(database, folder / database.name)
+        return cls(folder)
 
     def manage(self, *arguments: str, within_s: float = 60) -> subprocess.CompletedProcess[str]:
         return self._run(str(REPOSITORY / "manage.py"), *arguments, within_s=within_s)
