@@ -57,10 +57,11 @@ class Parts:
 
     def _read(self, name: str, process: subprocess.Popen[str], ready: str) -> None:
         assert process.stdout
-        for line in process.stdout:
-            say(line.rstrip(), part=name)
-            if ready and ready in line:
-                self.events.put(("ready", name))
+        with process.stdout:
+            for line in process.stdout:
+                say(line.rstrip(), part=name)
+                if ready and ready in line:
+                    self.events.put(("ready", name))
 
     def _wait(self, name: str, process: subprocess.Popen[str]) -> None:
         process.wait()
@@ -110,7 +111,11 @@ def supervise(parts: Parts, ready: Callable[[set[str]], None]) -> int:
         signal.signal(number, lambda *_: parts.events.put(("signal", "")))
     are_ready: set[str] = set()
     while True:
-        what, name = parts.events.get()
+        try:
+            # Not for ever: Python looks at a signal that came just before the wait only after it.
+            what, name = parts.events.get(timeout=1)
+        except queue.Empty:
+            continue
         if what == "ready":
             are_ready.add(name)
             ready(are_ready)

@@ -39,11 +39,12 @@ class Steps:
         command = [str(PYTHON), "-m", module, *colour, *arguments]
         process = subprocess.Popen(command, cwd=HERE, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, errors="replace")
         assert process.stdout
-        for line in process.stdout:
-            print(line, end="", flush=True)
-            plain = re.sub(r"\x1b\[[\d;]*m", "", line)
-            if re.search(r" in \d+\.\d+s", plain) and re.search(r"\d+ (passed|failed|errors?|skipped|deselected)", plain):
-                self.closing.append(plain)
+        with process.stdout:
+            for line in process.stdout:
+                print(line, end="", flush=True)
+                plain = re.sub(r"\x1b\[[\d;]*m", "", line)
+                if re.search(r" in \d+\.\d+s", plain) and re.search(r"\d+ (passed|failed|errors?|skipped|deselected)", plain):
+                    self.closing.append(plain)
         if process.wait() != 0:
             self.failed.append(name)
 
