@@ -4,6 +4,7 @@ import os
 import re
 from pathlib import Path
 
+os.environ.setdefault("OPENAI_LIVE_KEY", os.environ.get("OPENAI_API_KEY", ""))  # for tests/live, and nothing else
 # A variable that is set to nothing counts as unset, and no .env file stands over it. The database alone may be chosen.
 for name in re.findall(r"^([A-Z_]+)=", (Path(__file__).parents[1] / ".env.example").read_text(), re.MULTILINE):
     if name != "DATABASE_URL":
