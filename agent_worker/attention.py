@@ -54,6 +54,7 @@ class Attention:
         failure = failure_of(error, was_ready=self.conversation.model_was_ready)
         log.error("model failed", reason=failure.reason, error=type(error).__name__)
         self._controller.finish(self._controller.failed(failure.reason, failure.fault))
+        self._controller.start(self.conversation.let_model_go())
 
     async def _act(self, due: Due) -> None:
         controller, conversation = self._controller, self.conversation

@@ -30,6 +30,7 @@ log = structlog.get_logger(__name__)
 # The whole of a call's end, with the database away: then what is left goes to disk.
 CLOSED_WITHIN_S = 45.0
 OPT_OUT_KEY = "9"
+SIP_OK = 200
 
 
 async def run_call(
@@ -60,9 +61,9 @@ class _Run:
         self.controller = CallController(call, worker=worker)
         self.journal = Journal(self.controller.call_id)
         self.answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self.columns: dict[str, Any] = {}
         self.persona: Persona | None = None
-        line.on_callee_left(self.controller.callee_left)
+        self._work: list[asyncio.Task[Any]] = []
+        line.on_callee_left(self._callee_left)
         line.on_ringing(self.controller.rings)
         line.on_digit(self._digit)
 
@@ -72,9 +73,9 @@ class _Run:
         self.journal.open()
         controller.start(controller.write_states())
         controller.start(controller.beat())
+        controller.start(controller.watch_the_clock())
         if self.endpoint.api_key:
-            controller.start(self._dial())
-            controller.start(self._talk())
+            self._work = [controller.start(self._dial()), controller.start(self._talk())]
         else:
             # Nobody's phone rings for a voice that cannot speak.
             controller.finish(controller.failed(Reason.ERROR_CONFIGURATION_KEY, Fault.CONFIGURATION))
@@ -98,7 +99,7 @@ class _Run:
         except DialFailed as failure:
             await self._dial_failed(failure)
             return
-        self.controller.answered(sip_call_id=answer.sip_call_id)
+        self.controller.answered(sip_call_id=answer.sip_call_id, **({} if self.line.simulated else {"sip_status_code": SIP_OK}))
         self.answer.set_result(answer)
 
     async def _dial_failed(self, failure: DialFailed) -> None:
@@ -114,7 +115,6 @@ class _Run:
     async def _talk(self) -> None:
         controller = self.controller
         briefing = await in_database(brief, self.call)
-        self.columns["opening_text"] = briefing.opening
         self.persona = persona = Persona(
             briefing,
             endpoint=self.endpoint,
@@ -134,19 +134,19 @@ class _Run:
         persona.conversation.listen_to_the_model()
         await self.answer
         persona.conversation.watchdogs.answered(time.monotonic())
-        controller.start(persona.attention.watch())
+        self._work.append(controller.start(persona.attention.watch()))
         try:
             await controller.confirm()
         except NotOursAnyMore:
             return
-        await self._speak_opening(persona)
+        spoken = await persona.opening.speak(persona.conversation)
+        controller.note("opening", why=spoken.how, facts={"heard_to_end": spoken.heard_to_end, "at_ms": spoken.at_ms})
         await persona.prepare_sentences()
 
-    async def _speak_opening(self, persona: Persona) -> None:
-        spoken = await persona.opening.speak(persona.conversation)
-        heard = spoken.heard_to_end and not self.controller.callee_gone.is_set()
-        self.columns |= {"opening_spoken": spoken.how, "opening_heard_to_end": heard, "opening_at_ms": spoken.at_ms}
-        self.controller.note("opening", why=spoken.how, facts={"heard_to_end": heard, "at_ms": spoken.at_ms})
+    def _callee_left(self, why: str) -> None:
+        if self.persona is not None:
+            self.persona.conversation.cut()
+        self.controller.callee_left(why)
 
     def _digit(self, digit: str) -> None:
         self.controller.note("digit", facts={"digit": digit})
@@ -164,17 +164,23 @@ class _Run:
         """
         try:
             if ending.sentence and self.persona is not None:
+                await self._stop_working()
                 await self._say(self.persona, ending.sentence)
         finally:
             await self.line.hang_up()
+        await self._stop_working()
         if self.persona is not None:
-            await self.persona.conversation.close()
-            await self.persona.opening.aclose()
-            figures = self.persona.conversation.figures
-            self.columns |= {"usage": figures.usage, "latency": figures.latency}
-        await self._write(ending.with_columns(**self.columns))
+            await self.persona.aclose()
+            ending = ending.with_columns(**self.persona.figures)
+        await self._write(ending)
         await self.controller.stop_tasks()
         await self.line.aclose()
+
+    async def _stop_working(self) -> None:
+        for task in self._work:
+            task.cancel()
+        if self._work:
+            await asyncio.wait(self._work)
 
     async def _say(self, persona: Persona, sentence: str) -> None:
         recording = await persona.voice.without_model(persona.briefing.words.spoken_without_model[sentence])

@@ -23,6 +23,7 @@ log = structlog.get_logger(__name__)
 
 # After this long without having run, a job does not know any more whether the call is its own (design: rule 4).
 STALL_S = 4.0
+CLOCK_S = 0.5
 NOTE_WRITTEN_WITHIN_S = 60.0
 
 
@@ -135,8 +136,13 @@ class CallController:
         elif orders.suppressed:
             self.suppressed()
 
-    def look_at_the_clock(self) -> None:
-        """Called a few times a second: a long time since the last call means that this process stood still."""
+    async def watch_the_clock(self) -> None:
+        """Notice when this process stood still, until cancelled."""
+        while True:
+            self._look_at_the_clock()
+            await asyncio.sleep(CLOCK_S)
+
+    def _look_at_the_clock(self) -> None:
         now = time.monotonic()
         self._stalled = self._stalled or now - self._seen_at > STALL_S
         self._seen_at = now
@@ -146,7 +152,7 @@ class CallController:
 
         While the database is away nobody can take the call either: it goes on.
         """
-        self.look_at_the_clock()
+        self._look_at_the_clock()
         if self._stalled:
             log.warning("process stood still, reading the claim again")
             await self.look_for_orders()
@@ -160,9 +166,9 @@ class CallController:
         if not self.is_answered:
             self._states.put_nowait(lambda: self.call.status == Status.RINGING or lifecycle.ringing(self.call, by=self.worker))
 
-    def answered(self, *, sip_call_id: str) -> None:
+    def answered(self, **columns: Any) -> None:
         self.is_answered, self.answered_at = True, timezone.now()
-        self._states.put_nowait(lambda: lifecycle.answered(self.call, by=self.worker, sip_call_id=sip_call_id))
+        self._states.put_nowait(lambda: lifecycle.answered(self.call, by=self.worker, **columns))
 
     def transferring(self) -> None:
         self._states.put_nowait(lambda: lifecycle.transferring(self.call, by=self.worker))

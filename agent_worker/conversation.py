@@ -52,6 +52,7 @@ class Conversation:
         self.session, self.agent, self.ear, self.journal, self.watchdogs = session, agent, ear, journal, watchdogs
         self.figures = Figures()
         self.model_was_ready = False
+        self._model_is_there = False
         self.assistant_spoke_last = False
         self.opening_is_spoken = False
         self.opening_text = ""
@@ -80,8 +81,14 @@ class Conversation:
         """The connection to the model; only between the session's start and its end."""
         return self.agent.realtime_llm_session
 
+    async def let_model_go(self) -> None:
+        """Close the connection to the model, which else is tried again for ever. The session keeps its sound."""
+        if self._model_is_there:
+            await self.model_session.aclose()
+
     def listen_to_the_model(self) -> None:
         """To be called once the session runs: what the session itself does not pass on."""
+        self._model_is_there = True
         self.model_session.on("openai_server_event_received", self._server_event)
         self.model_session.on("session_reconnected", self._reconnected)
 
@@ -241,6 +248,11 @@ class Conversation:
         else:
             self.figures.callee_ended(now)
         self.watchdogs.callee_spoke(speaks=speaks, now=now)
+
+    def cut(self) -> None:
+        """Nobody listens any more: what is being said ends here, in the transcript too."""
+        if self._model_is_there and self.session.current_speech is not None:
+            self.session.interrupt(force=True)
 
     # -- the end ----------------------------------------------------------------------------------------------------
 

@@ -25,8 +25,11 @@ class Spoken:
     """What the call records of its opening. `how`: stored, rendered, or model."""
 
     how: str
-    heard_to_end: bool
+    heard_to_end: bool = False
     at_ms: int | None = None
+
+    def began(self, after_s: float) -> None:
+        self.at_ms = round(after_s * 1000)
 
 
 class Greeting:
@@ -86,6 +89,7 @@ class Opening:
     def __init__(self, text: str, voice: PlatformVoice) -> None:
         self.text = text
         self._voice = voice
+        self.spoken: Spoken | None = None
         self._prepared: asyncio.Task[Recording | None] | None = None
 
     def prepare(self) -> None:
@@ -104,13 +108,13 @@ class Opening:
         conversation.opening_is_spoken = True
         try:
             recording = self._prepared.result() if self._prepared and self._prepared.done() else None
-            spoken = await (self._play(conversation, recording) if recording else self._have_it_spoken(conversation))
-        finally:
+            self.spoken = spoken = Spoken(recording.how if recording else "model")
+            conversation.first_sound.add_done_callback(lambda sound: spoken.began(sound.result() - answered_at))
+            await (self._play(conversation, recording, spoken) if recording else self._have_it_spoken(conversation, spoken))
             conversation.opening_is_spoken = False
+        finally:
             conversation.watchdogs.resume(time.monotonic())
             conversation.ear.let_go()
-        if conversation.first_sound.done():
-            spoken.at_ms = round((conversation.first_sound.result() - answered_at) * 1000)
         conversation.watchdogs.greeting_expected(time.monotonic())
         return spoken
 
@@ -121,7 +125,7 @@ class Opening:
             log.warning("opening could not be rendered", why=failure.why)
             return None
 
-    async def _play(self, conversation: Conversation, recording: Recording) -> Spoken:
+    async def _play(self, conversation: Conversation, recording: Recording, spoken: Spoken) -> None:
         handle = conversation.session.say(recording.text, audio=recording.frames())
         greeting = Greeting(conversation)
         ends_at = time.monotonic() + recording.duration_s
@@ -134,9 +138,9 @@ class Opening:
         if not (greeting.asked or conversation.ear.heard_speech):
             greeting.ask()
         greeting.close()
-        return Spoken(recording.how, heard_to_end=not handle.interrupted)
+        spoken.heard_to_end = not handle.interrupted
 
-    async def _have_it_spoken(self, conversation: Conversation) -> Spoken:
+    async def _have_it_spoken(self, conversation: Conversation, spoken: Spoken) -> None:
         """There is no recording yet: the model says it, told to do so word for word, and what it said is compared."""
         log.info("opening is spoken by the model")
         handle = conversation.session.generate_reply(instructions=read_out(self.text), tool_choice="none")
@@ -145,12 +149,12 @@ class Opening:
         if not handle.interrupted and same_words(conversation.opening_text, self.text):
             if not conversation.ear.heard_speech:
                 conversation.model_session.send_event({"type": "response.create"})
-            return Spoken("model", heard_to_end=True)
+            spoken.heard_to_end = True
+            return
         log.warning("opening was not spoken as it is written")
-        recording = await self._recording_soon()
-        if recording is None:
-            return Spoken("model", heard_to_end=False)
-        return await self._play(conversation, recording)
+        if recording := await self._recording_soon():
+            spoken.how = recording.how
+            await self._play(conversation, recording, spoken)
 
     async def _recording_soon(self) -> Recording | None:
         if self._prepared is None:

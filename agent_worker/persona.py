@@ -1,5 +1,7 @@
 """The persona of one call: its voice, its tools, its session, put together from the call's briefing."""
 
+from typing import Any
+
 import structlog
 from django.conf import settings
 
@@ -63,6 +65,20 @@ class Persona:
             model_stumbles=self.attention.model_stumbles,
         )
         self.tools.conversation = self.attention.conversation = self.conversation
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        """The call's columns that only its persona can fill."""
+        measured = self.conversation.figures
+        spoken = self.opening.spoken
+        opening = (
+            {"opening_spoken": spoken.how, "opening_heard_to_end": spoken.heard_to_end, "opening_at_ms": spoken.at_ms} if spoken else {}
+        )
+        return {"usage": measured.usage, "latency": measured.latency, **opening}
+
+    async def aclose(self) -> None:
+        await self.conversation.close()
+        await self.opening.aclose()
 
     async def prepare_sentences(self) -> None:
         """Have the sentences for a call without a model read out while there is one: the next call has them in this voice."""

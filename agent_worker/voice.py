@@ -27,6 +27,7 @@ log = structlog.get_logger(__name__)
 
 SAMPLE_RATE = 24_000
 FRAME_S = 0.05
+TIMES_REAL_TIME = 5
 RENDERING_S = 20.0
 
 
@@ -51,10 +52,12 @@ class Recording:
         return len(self.pcm) / 2 / SAMPLE_RATE
 
     async def frames(self) -> AsyncIterator[rtc.AudioFrame]:
+        """The sound, a little ahead of the ear. All at once would keep the first frame waiting: the words are timed by the sound."""
         size = int(SAMPLE_RATE * FRAME_S) * 2
         for start in range(0, len(self.pcm), size):
             piece = self.pcm[start : start + size]
             yield rtc.AudioFrame(piece, SAMPLE_RATE, 1, len(piece) // 2)
+            await asyncio.sleep(FRAME_S / TIMES_REAL_TIME)
 
 
 def read_out(text: str) -> str:

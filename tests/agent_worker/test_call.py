@@ -1,0 +1,227 @@
+"""Whole calls on the sandbox line, and how each of them ends."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.utils import timezone
+
+from calls import cancellation
+from calls.models import Call
+from contacts.models import Suppression
+from personas.models import PersonaVersion
+from tests.agent_worker.calling import Caller, Rig, dispatched_call, rig_for
+from tests.agent_worker.waiting import until
+from tests.factories import MembershipFactory, published_version
+
+OPENING = (
+    "Olá, fala a assistente virtual de inteligência artificial da Casa Azul. Estou a ligar porque nos pediu este contacto. "
+    "Se preferir que não voltemos a ligar, basta dizer «não me liguem mais»."
+)
+GREETING = "Em que posso ajudar?"
+SORRY = "Peço desculpa, tivemos um problema técnico e vou ter de terminar a chamada. Agradeço a sua paciência."
+GOODBYE = {"assistant": "Obrigada e até breve!", "tool": {"name": "end_call", "arguments": {"reason": "goodbye"}}}
+
+
+@pytest.fixture
+def version(transactional_db: None) -> PersonaVersion:
+    organization = MembershipFactory(organization__name="Casa Azul").organization
+    return published_version(organization=organization, slug="restaurante", transfer_number="+351210000001")
+
+
+@pytest.fixture
+def call(version: PersonaVersion) -> Call:
+    return dispatched_call(version)
+
+
+async def stays(callee: Caller) -> None:
+    await callee.stay()
+
+
+def how(call: Call) -> tuple[str, str, str, str]:
+    return call.outcome, call.ended_reason, call.ended_by, call.fault
+
+
+async def test_a_call_goes_from_the_opening_to_the_goodbye(call: Call) -> None:
+    async def does(callee: Caller) -> None:
+        await callee.listen()
+        await callee.say("A que horas abrem?")
+        await callee.listen()
+        await callee.say("Obrigado, adeus!")
+        await callee.stay()
+
+    async with rig_for(call, {"turns": [{"assistant": GREETING}, {"assistant": "Às nove da manhã."}, GOODBYE]}) as rig:
+        ended = await rig.run(does)
+        assert how(ended) == ("answered", "assistant.end_call", "assistant", "none")
+        assert await rig.events() == ["queued", "dispatched", "dialing", "ringing", "in_progress", "ended"]
+        assert await rig.said() == [
+            ("assistant", OPENING),
+            ("assistant", GREETING),
+            ("user", "A que horas abrem?"),
+            ("assistant", "Às nove da manhã."),
+            ("user", "Obrigado, adeus!"),
+            ("assistant", "Obrigada e até breve!"),
+            ("tool", "end_call"),
+        ]
+        assert [turn.is_opening for turn in await rig.turns()] == [True, False, False, False, False, False, False]
+        assert (ended.opening_heard_to_end, ended.latency["count"]) == (True, 2)
+        assert ended.usage["model"]["output_audio_tokens"] > 0
+        assert ended.usage["transcription"]["input_audio_tokens"] > 0
+
+
+async def test_a_job_with_another_claim_ends_quietly(call: Call) -> None:
+    async with rig_for(call) as rig:
+        rig.call.claim = "somebody else's"
+        left = await rig.run(stays)
+        assert (left.status, rig.emulator.sessions) == ("dispatched", [])
+
+
+async def test_a_callee_who_hangs_up_in_mid_sentence_leaves_what_they_heard(call: Call) -> None:
+    long = "Temos bacalhau à Brás, polvo à lagareiro, robalo grelhado, arroz de marisco e ainda uma sopa de peixe muito boa."
+
+    async def does(callee: Caller) -> None:
+        await callee.listen(0.1)
+        await until(lambda: bool(rig.emulator.sessions[0].journal.of("response.done", "server")), within_s=20)
+        await asyncio.sleep(2.5)
+
+    async with rig_for(call, {"turns": [{"assistant": long}]}) as rig:
+        ended = await rig.run(does)
+        assert how(ended) == ("answered", "callee.hangup", "callee", "none")
+        opening, greeting = await rig.turns()
+        assert (opening.text, opening.interrupted, greeting.interrupted) == (OPENING, False, True)
+        assert long.startswith(greeting.text) and 0 < len(greeting.text) < len(long)
+
+
+async def test_without_a_key_for_the_model_nobodys_phone_rings(call: Call) -> None:
+    async with rig_for(call) as rig:
+        rig.key = ""
+        ended = await rig.run(stays)
+        assert how(ended) == ("failed", "error.configuration.key", "platform", "configuration")
+        assert "ringing" not in await rig.events()
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason", "whose"),
+    [
+        ({"kind": "http", "status": 401}, "error.configuration.key", "configuration"),
+        ({"kind": "http", "status": 429}, "error.ai.rate_limited", "ai_provider"),
+        ({"kind": "http", "status": 503}, "error.ai.connect", "ai_provider"),
+        ({"kind": "refuse", "code": "invalid_api_key"}, "error.configuration.key", "configuration"),
+        ({"kind": "refuse", "code": "insufficient_quota"}, "error.ai.quota", "ai_provider"),
+    ],
+)
+async def test_a_model_that_cannot_be_had_stops_the_ringing(
+    call: Call, fault: dict[str, Any], reason: str, whose: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent_worker.lines.sandbox.RINGS_S", 20)
+    async with rig_for(call, faults=[fault]) as rig:
+        ended = await rig.run(stays)
+        assert how(ended) == ("failed", reason, "platform", whose)
+        assert "in_progress" not in await rig.events()
+
+
+async def test_a_model_that_fails_after_the_answer_is_apologised_for(call: Call) -> None:
+    faults = [{"kind": "error", "code": "insufficient_quota", "after_s": 6}]
+    async with rig_for(call, faults=faults) as rig:
+        ended = await rig.run(stays)
+        assert how(ended) == ("answered", "error.ai.quota", "platform", "ai_provider")
+        assert (await rig.said())[-1] == ("assistant", SORRY)
+
+
+async def test_a_model_that_accepts_and_then_closes_for_ever_is_given_up(call: Call) -> None:
+    async with rig_for(call, faults=[{"kind": "close"}]) as rig:
+        ended = await rig.run(stays)
+        assert ended.ended_reason == "error.ai.connect"
+        assert len(rig.emulator.sessions) < 20
+
+
+async def test_a_model_that_never_answers_is_given_up(call: Call) -> None:
+    async with rig_for(call, faults=[{"kind": "stall"}]) as rig:
+        rig.impatient(greeting_s=0.5, answer_s=0.5)
+        ended = await rig.run(stays)
+        assert how(ended) == ("answered", "error.ai.lost", "platform", "ai_provider")
+
+
+async def test_a_callee_who_stays_silent_is_asked_once_and_then_left(call: Call) -> None:
+    turns = [{"assistant": GREETING}, {"assistant": "Está a ouvir-me?"}, {"assistant": "Então até outra altura."}]
+    async with rig_for(call, {"turns": turns}) as rig:
+        rig.impatient(silence_s=1.0, goodbye_s=1.0)
+        ended = await rig.run(stays)
+        assert how(ended) == ("answered", "limit.silence", "platform", "none")
+        assert [text for _, text in await rig.said()] == [OPENING, GREETING, "Está a ouvir-me?", "Então até outra altura."]
+
+
+async def test_the_end_of_the_time_is_announced_and_then_it_ends(version: PersonaVersion) -> None:
+    call = await sync_to_async(dispatched_call)(version, max_duration_s=30)
+    turns = [{"assistant": GREETING}, {"assistant": "Temos de terminar."}]
+    async with rig_for(call, {"turns": turns}) as rig:
+        rig.impatient(announce_before_end_s=14.0, announce_by_force_after_s=1.0)
+        ended = await rig.run(stays)
+        assert how(ended) == ("answered", "limit.max_duration", "platform", "none")
+        assert (await rig.said())[2] == ("assistant", "Temos de terminar.")
+        assert 29 <= (ended.duration_s or 0) <= 32
+
+
+async def test_the_nine_takes_the_number_off_and_says_so(call: Call) -> None:
+    async def does(callee: Caller) -> None:
+        await callee.handset.heard_something()
+        callee.handset.press("1")
+        callee.handset.press("9")
+        await callee.stay()
+
+    async with rig_for(call) as rig:
+        ended = await rig.run(does)
+        assert how(ended) == ("answered", "callee.requested_opt_out", "callee", "none")
+        assert (await rig.said())[-1] == ("assistant", "O seu número foi retirado e não voltará a ser contactado. Boa continuação.")
+        suppression = await Suppression.objects.aget()
+        assert (suppression.number_index, suppression.reason, suppression.simulated) == (call.number_index, "key_pressed", True)
+        digits = await sync_to_async(lambda: [each.facts["digit"] for each in call.events.filter(kind="digit")])()
+        assert digits == ["1", "9"]
+        assert ended.opening_heard_to_end is False
+
+
+async def cancel(call: Call) -> None:
+    await sync_to_async(lambda: cancellation.cancel(call=Call.objects.get(pk=call.pk), by="user:1", reason="staff.canceled"))()
+
+
+async def test_a_call_canceled_while_it_rings_is_not_answered_any_more(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent_worker.lines.sandbox.RINGS_S", 20)
+    async with rig_for(call) as rig:
+        running = asyncio.create_task(rig.run(stays))
+        await until(lambda: bool(rig.emulator.sessions), within_s=10)
+        await cancel(call)
+        assert how(await running) == ("canceled", "staff.canceled", "staff", "none")
+
+
+async def test_a_call_canceled_in_conversation_was_answered(call: Call) -> None:
+    async def does(callee: Caller) -> None:
+        await callee.handset.heard_something()
+        await cancel(call)
+        await callee.stay()
+
+    async with rig_for(call) as rig:
+        assert how(await rig.run(does)) == ("answered", "staff.canceled", "staff", "none")
+
+
+async def test_a_call_that_another_took_is_let_go_without_a_word(call: Call) -> None:
+    async def does(callee: Caller) -> None:
+        await callee.handset.heard_something()
+        await Call.objects.filter(pk=call.pk).aupdate(claim="another")
+        await callee.stay()
+
+    async with rig_for(call) as rig:
+        left = await rig.run(does)
+        assert (left.status, left.claim) == ("in_progress", "another")
+
+
+async def test_a_job_that_is_cancelled_still_ends_its_call(call: Call) -> None:
+    async with rig_for(call) as rig:
+        running = asyncio.create_task(rig.run(stays))
+        await until(lambda: rig.line is not None and bool(rig.emulator.sessions), within_s=10)
+        await asyncio.sleep(2)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert how(await rig.ended()) == ("answered", "error.platform.worker_lost", "platform", "platform")
