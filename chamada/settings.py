@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import logging
 from pathlib import Path
 
 import django_stubs_ext
@@ -254,7 +255,8 @@ LOGGING = {
     "formatters": {
         "lines": {
             "()": structlog.stdlib.ProcessorFormatter,
-            "foreign_pre_chain": _shared_processors,
+            # Of what libraries add to their records, the ids of livekit-agents: which job, in which process.
+            "foreign_pre_chain": [structlog.stdlib.ExtraAdder(allow=["job_id", "dispatch_id", "room", "pid"]), *_shared_processors],
             "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_rendering],
         },
     },
@@ -263,6 +265,7 @@ LOGGING = {
     "loggers": {"django.server": {"handlers": ["console"], "level": "WARNING", "propagate": False}},
 }
 DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False
+DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG  # one line a request: its end
 
 if bool(LIVEKIT_API_KEY) != bool(LIVEKIT_API_SECRET):
     raise WrongSetting("LIVEKIT_API_KEY and LIVEKIT_API_SECRET", "belong together: set both, or neither.")
