@@ -31,7 +31,10 @@ def main() -> int:
         arguments.pytest = arguments.pytest[1:]
     right_python()
     os.chdir(HERE)
-    code: int = arguments.does(arguments)
+    try:
+        code: int = arguments.does(arguments)
+    except KeyboardInterrupt:
+        return 130  # as shells say it
     return code
 
 

@@ -9,6 +9,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -51,6 +52,7 @@ def summary(demo: dict[str, str]) -> list[str]:
     line = "sandbox: no phone rings" if demo["line"] == "sandbox" else "phone: write your own number"
     return [
         f"Everything is ready. Calls go to the line “{demo['line']}” ({line}).",
+        f"  site      {demo['site']}",
         f"  admin     {demo['admin']}",
         f"  login     {demo['email']}  {demo['password'] or '(the password was changed in the admin)'}",
         f"  API key   {demo['api_key']}",
@@ -69,10 +71,18 @@ def run(arguments: argparse.Namespace) -> int:
     keys(STATE / "env")
     env = {"DEBUG": "true", **os.environ, "PYTHONUNBUFFERED": "1"}
     site = f"http://127.0.0.1:{arguments.port}/"
-    demo = seed(site, env)
     parts = Parts()
     uvicorn = ["-m", "uvicorn", "chamada.asgi:application", "--host", "127.0.0.1", "--port", str(arguments.port)]
-    parts.start("web", [str(PYTHON), *uvicorn, "--log-level", "warning", "--timeout-graceful-shutdown", "5"], env)
+    # The web server loads while the data is brought up to date; what is wrong with a setting is told once, by the command.
+    seeded = threading.Event()
+    web = [str(PYTHON), *uvicorn, "--log-level", "warning", "--timeout-graceful-shutdown", "5"]
+    parts.start("web", web, env, shown_after=seeded)
+    try:
+        demo = seed(site, env)
+    except (SystemExit, KeyboardInterrupt):
+        parts.stop(within_s=1)
+        raise
+    seeded.set()
     parts.watch_page("web", f"{site}health/")
     parts.start("agent", [str(PYTHON), "manage.py", "run_agent"], env, ready="agent ready")
     parts.start("queue", [str(PYTHON), "manage.py", "run_queue"], env)

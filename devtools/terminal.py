@@ -36,8 +36,13 @@ class Parts:
         self.running: dict[str, subprocess.Popen[str]] = {}
         self.events: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
 
-    def start(self, name: str, command: Sequence[str], env: dict[str, str], *, ready: str = "") -> None:
-        """`ready` is what stands in the line that says so. In a session of its own, Ctrl-C reaches the part only through us."""
+    def start(
+        self, name: str, command: Sequence[str], env: dict[str, str], *, ready: str = "", shown_after: threading.Event | None = None
+    ) -> None:
+        """`ready` is what stands in the line that says so; nothing is shown before `shown_after`.
+
+        In a session of its own, Ctrl-C reaches the part only through us.
+        """
         setpriv = shutil.which("setpriv")
         dies_with_us = [setpriv, "--pdeathsig=TERM", "--"] if setpriv else []  # so that nothing keeps the port when we are killed
         process = subprocess.Popen(
@@ -52,11 +57,13 @@ class Parts:
             start_new_session=True,
         )
         self.running[name] = process
-        threading.Thread(target=self._read, args=(name, process, ready), daemon=True).start()
+        threading.Thread(target=self._read, args=(name, process, ready, shown_after), daemon=True).start()
         threading.Thread(target=self._wait, args=(name, process), daemon=True).start()
 
-    def _read(self, name: str, process: subprocess.Popen[str], ready: str) -> None:
+    def _read(self, name: str, process: subprocess.Popen[str], ready: str, shown_after: threading.Event | None) -> None:
         assert process.stdout
+        if shown_after:
+            shown_after.wait()
         with process.stdout:
             for line in process.stdout:
                 say(line.rstrip(), part=name)
@@ -83,7 +90,7 @@ class Parts:
         threading.Thread(target=ask, daemon=True).start()
 
     def stop(self, *, within_s: float = STOPS_WITHIN_S) -> bool:
-        """End all: kindly, then, at a second signal or after `within_s`, at once. True when all went kindly, with exit code 0.
+        """End all: kindly, then, at a second signal or after `within_s`, at once. True when all went kindly.
 
         SIGTERM goes to each part's first process alone: the agent's job processes finish their calls under it.
         """
@@ -98,7 +105,8 @@ class Parts:
                 what = "signal"
             if what == "signal":
                 break
-        kindly = all(process.poll() == 0 for process in self.running.values())
+        # uvicorn ends itself by the signal that it was asked with.
+        kindly = all(process.poll() in (0, -signal.SIGTERM) for process in self.running.values())
         for process in self.running.values():
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)  # with whatever children it left
