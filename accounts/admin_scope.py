@@ -12,6 +12,7 @@ from typing import Any, ClassVar, TypeVar
 from django.contrib import messages
 from django.contrib.admin import AdminSite, RelatedOnlyFieldListFilter
 from django.contrib.admin.utils import get_fields_from_path, unquote
+from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.db.models import Field, ForeignKey, ManyToManyField, Model, QuerySet
 from django.forms import ModelChoiceField, ModelMultipleChoiceField
@@ -55,6 +56,14 @@ class ScopedChoices:
     ) -> ModelMultipleChoiceField[Any] | None:
         kwargs.setdefault("queryset", self.choices_for(db_field, request))
         return super().formfield_for_manytomany(db_field, request, **kwargs)  # type: ignore[misc, no-any-return]
+
+    def formfield_for_dbfield(self, db_field: Field[Any, Any], request: HttpRequest, **kwargs: Any) -> Any:
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)  # type: ignore[misc]
+        if field is not None and isinstance(field.widget, RelatedFieldWidgetWrapper):
+            # Windows that make or change another row have no place in a form of this one.
+            for verb in ("add", "change", "delete", "view"):
+                setattr(field.widget, f"can_{verb}_related", False)
+        return field
 
     def choices_for(self, db_field: Field[Any, Any], request: HttpRequest) -> QuerySet[Any]:
         """The rows that `request.user` may choose. Of a model that nobody scoped there are none, but for the platform."""

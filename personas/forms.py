@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from django import forms
 from django.conf import settings
 from django.utils import timezone
-from django.utils.text import slugify
+from django.utils.text import capfirst, slugify
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import (
     UnfoldAdminIntegerFieldWidget,
@@ -75,6 +75,11 @@ class PersonaForm(forms.ModelForm[Persona]):
             "greeting": UnfoldAdminTextareaWidget(attrs={"rows": 3}),
         }
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            field.label = capfirst(field.label)
+
     def clean_slug(self) -> str:
         slug: str = self.cleaned_data["slug"]
         # Of a row that stays in its organization, Django leaves this one out.
@@ -101,6 +106,9 @@ class FactForm(forms.ModelForm[Fact]):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if "key" not in self.fields:
+            # The page is only read.
+            return
         self.fields["key"].required = False
         # What a fact is called stays: what was drawn from calls may name it.
         self.fields["key"].disabled = self.instance.pk is not None
@@ -120,15 +128,15 @@ class FactForm(forms.ModelForm[Fact]):
 class PreviewForm(forms.Form):
     """A call to try the prompt on. Nothing of it is kept."""
 
-    version = forms.ChoiceField(label=_("text"), required=False, widget=UnfoldAdminSelectWidget)
+    version = forms.ChoiceField(label=_("Text"), required=False, widget=UnfoldAdminSelectWidget)
     customer_name = forms.CharField(
-        label=_("name given"), max_length=120, required=False, initial="Ana Lopes", widget=UnfoldAdminTextInputWidget
+        label=_("Name given"), max_length=120, required=False, initial="Ana Lopes", widget=UnfoldAdminTextInputWidget
     )
-    purpose = forms.ChoiceField(label=_("purpose"), choices=Purpose.choices, required=False, widget=UnfoldAdminSelectWidget)
+    purpose = forms.ChoiceField(label=_("Purpose"), choices=Purpose.choices, required=False, widget=UnfoldAdminSelectWidget)
     max_minutes = forms.IntegerField(
-        label=_("minutes at most"), min_value=1, max_value=30, required=False, widget=UnfoldAdminIntegerFieldWidget
+        label=_("Minutes at most"), min_value=1, max_value=30, required=False, widget=UnfoldAdminIntegerFieldWidget
     )
-    transfer_available = forms.BooleanField(label=_("somebody takes transfers"), required=False, widget=UnfoldBooleanSwitchWidget)
+    transfer_available = forms.BooleanField(label=_("Somebody takes transfers"), required=False, widget=UnfoldBooleanSwitchWidget)
 
     def __init__(self, data: Mapping[str, Any] | None, *, versions: list[PersonaVersion], draft: PersonaVersion) -> None:
         initial = {"purpose": Purpose.DEMO_CALL, "max_minutes": max(1, draft.persona.max_duration_s // 60), "version": ""}

@@ -25,7 +25,7 @@ class Tool:
 REGISTRY: dict[str, Tool] = {
     tool.name: tool
     for tool in (
-        Tool(LOOKUP_INFORMATION, _("looks up the facts below"), is_obligatory=False),
+        Tool(LOOKUP_INFORMATION, _("looks up the facts"), is_obligatory=False),
         Tool(TRANSFER_TO_HUMAN, _("puts the call through to a person"), is_obligatory=False),
         Tool(END_CALL, _("says goodbye and hangs up"), is_obligatory=True),
         Tool(REGISTER_OPT_OUT, _("takes the number off for good when asked to"), is_obligatory=True),

@@ -65,7 +65,8 @@ class ToolsWidget(UnfoldAdminCheckboxSelectMultipleWidget):
     def create_option(self, name: str, value: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
         option: dict[str, Any] = super().create_option(name, value, *args, **kwargs)
         if value in OBLIGATORY:
-            option["attrs"] |= {"checked": True, "disabled": True}
+            look = f"{option['attrs'].get('class', '')} cursor-not-allowed opacity-50"
+            option["attrs"] |= {"checked": True, "disabled": True, "class": look}
         return option
 
 

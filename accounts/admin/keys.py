@@ -46,7 +46,7 @@ class KeyForm(forms.ModelForm[ApiKey]):
 
 class NewKeyForm(KeyForm):
     scopes = forms.MultipleChoiceField(
-        label=gettext_lazy("scopes"), choices=Scope.choices, initial=Scope.values, widget=UnfoldAdminCheckboxSelectMultipleWidget
+        label=gettext_lazy("Scopes"), choices=Scope.choices, initial=Scope.values, widget=UnfoldAdminCheckboxSelectMultipleWidget
     )
 
 
@@ -71,7 +71,7 @@ class ApiKeyAdmin(ScopedAdmin):
         },
     )
     fieldsets = (
-        (None, {"fields": ("organization", "name", "begins", "state", "what_it_may")}),
+        (None, {"fields": ("organization", "name", "begins", "state_in_words", "what_it_may")}),
         (gettext_lazy("Times"), {"fields": ("created_by", "created_at", "last_used_at", "expires_at", "revoked_at")}),
         _declaration,
         (gettext_lazy("Declared"), {"fields": ("consent_declared_by", "consent_declared_at")}),
@@ -90,6 +90,10 @@ class ApiKeyAdmin(ScopedAdmin):
             return "expired", _("expired")
         return "active", _("active")
 
+    @admin.display(description=gettext_lazy("State"))
+    def state_in_words(self, key: ApiKey) -> str:
+        return str(self.state(key)[1])
+
     @admin.display(description=gettext_lazy("Scopes"))
     def what_it_may(self, key: ApiKey) -> str:
         return ", ".join(str(Scope(scope).label) for scope in key.scopes) or "–"
@@ -105,7 +109,7 @@ class ApiKeyAdmin(ScopedAdmin):
         if obj is None:
             return []
         times = ["created_by", "created_at", "last_used_at", "expires_at", "revoked_at", "consent_declared_by", "consent_declared_at"]
-        return [*super().get_readonly_fields(request, obj), "begins", "state", "what_it_may", *times]
+        return [*super().get_readonly_fields(request, obj), "begins", "state_in_words", "what_it_may", *times]
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         if change:

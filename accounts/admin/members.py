@@ -20,7 +20,7 @@ from accounts.permissions import Action
 class NewMemberForm(forms.ModelForm[Membership]):
     """A person is named by the e-mail address: a list to choose from would show everybody who has an account."""
 
-    email = forms.EmailField(label=gettext_lazy("e-mail address"), widget=UnfoldAdminEmailInputWidget)
+    email = forms.EmailField(label=gettext_lazy("E-mail address"), widget=UnfoldAdminEmailInputWidget)
 
     class Meta:
         model = Membership

@@ -27,7 +27,7 @@ class OrganizationAdmin(ScopedAdmin):
     actions_detail = ("open_phone_line", "close_phone_line")
     fieldsets = (
         (None, {"fields": ("name", "slug", "of_organization", "locale")}),
-        (gettext_lazy("Phone line"), {"fields": ("line", "phone_line_changed_by", "phone_line_changed_at")}),
+        (gettext_lazy("Phone line"), {"fields": ("line_in_words", "phone_line_changed_by", "phone_line_changed_at")}),
         (gettext_lazy("Platform"), {"fields": ("is_active", "is_demo", "created_at")}),
     )
     add_fieldsets = ((None, {"fields": ("name", "slug", "of_organization", "locale", "is_demo")}),)
@@ -36,6 +36,10 @@ class OrganizationAdmin(ScopedAdmin):
     @display(description=gettext_lazy("Phone line"), ordering="phone_line", label={True: "success", False: "default"})
     def line(self, organization: Organization) -> tuple[bool, Any]:
         return organization.phone_line, _("open") if organization.phone_line else _("sandbox only")
+
+    @admin.display(description=gettext_lazy("Phone line"))
+    def line_in_words(self, organization: Organization) -> str:
+        return str(self.line(organization)[1])
 
     def has_add_permission(self, request: HttpRequest, _obj: Row = None) -> bool:
         return _is_platform(request)
@@ -51,7 +55,7 @@ class OrganizationAdmin(ScopedAdmin):
         return organization is not None and organization.phone_line
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> list[str]:
-        fields = ["line", "phone_line_changed_by", "phone_line_changed_at", "created_at"]
+        fields = ["line_in_words", "phone_line_changed_by", "phone_line_changed_at", "created_at"]
         if obj is not None:
             # The slug names it in commands and addresses.
             fields.append("slug")

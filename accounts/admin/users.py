@@ -50,6 +50,4 @@ class UserAdmin(DjangoUserAdmin, PlatformAdmin, ModelAdmin):  # type: ignore[mis
         (_("May"), {"fields": ("is_active", "is_staff", "is_superuser")}),
         (_("Times"), {"fields": ("last_login", "date_joined")}),
     )
-    add_fieldsets: Any = (
-        (None, {"classes": ("wide",), "fields": ("email", "name", "usable_password", "password1", "password2")}),
-    )
+    add_fieldsets: Any = ((None, {"classes": ("wide",), "fields": ("email", "name", "usable_password", "password1", "password2")}),)

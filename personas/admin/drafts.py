@@ -61,9 +61,14 @@ class VersionInline(ScopedTabularInline):
     may_edit = False
     extra = 0
     tab = True
-    show_change_link = True
-    fields = ("number", "published_at", "published_by", "voice")
+    hide_title = True
+    fields = readonly_fields = ("page", "published_at", "published_by", "voice")
     verbose_name_plural = gettext_lazy("versions")
+
+    @admin.display(description=gettext_lazy("version"))
+    def page(self, version: PersonaVersion) -> SafeString:
+        address = reverse("admin:personas_personaversion_change", args=[version.pk])
+        return format_html('<a class="text-primary-600 dark:text-primary-500" href="{}">{}</a>', address, version.number)
 
 
 @admin.register(Persona)
@@ -82,7 +87,7 @@ class PersonaAdmin(ReadableAdmin):
     warn_unsaved_form = True
     _who = ("organization", "name", "slug", "role_name", "summary", "locale", "self_gender", "fictional_business", "is_public")
     fieldsets: ClassVar[Any] = (
-        (None, {"fields": ("state", *_who)}),
+        (None, {"fields": ("state_in_words", *_who)}),
         (gettext_lazy("What it is told"), {"classes": ["tab"], "fields": ("opening", "greeting", "instructions", "never", "variables")}),
         (gettext_lazy("Voice"), {"classes": ["tab"], "fields": ("voice", "model", "speed", "reasoning_effort", "temperature")}),
         (gettext_lazy("Call"), {"classes": ["tab"], "fields": ("tools", "transfer_number", "ring_timeout_s", "max_duration_s")}),
@@ -100,10 +105,14 @@ class PersonaAdmin(ReadableAdmin):
     )
     def state(self, persona: Persona) -> tuple[str, str | Promise]:
         if persona.published is None:
-            return "draft", _("never published") if not persona.versions.exists() else _("withdrawn")
+            return "draft", _("withdrawn") if persona.versions.exists() else _("never published")
         if publishing.changes_of(persona):
             return "changed", _("version {number}, changed since").format(number=persona.published.number)
         return "published", _("version {number}").format(number=persona.published.number)
+
+    @admin.display(description=gettext_lazy("State"))
+    def state_in_words(self, persona: Persona) -> str | Promise:
+        return self.state(persona)[1]
 
     @admin.display(description=gettext_lazy("the platform's opening"))
     def opening(self, persona: Persona) -> SafeString:
@@ -139,7 +148,7 @@ class PersonaAdmin(ReadableAdmin):
         return fieldsets if obj is None or self.has_change_permission(request, obj) else readable(fieldsets)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        fields = [*super().get_readonly_fields(request, obj), "state", "opening"]
+        fields = [*super().get_readonly_fields(request, obj), "state_in_words", "opening"]
         # The API names it by its slug.
         return [*fields, "slug"] if obj and obj.versions.exists() else fields
 

@@ -3,7 +3,8 @@
 from typing import Any
 
 from django.contrib import admin
-from django.utils.html import format_html, format_html_join
+from django.template.defaultfilters import linebreaksbr
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
@@ -29,7 +30,7 @@ class ReadableAdmin(ScopedAdmin):
 
     @admin.display(description=_("instructions"))
     def readable_instructions(self, text: PersonaText) -> SafeString:
-        return format_html('<div class="whitespace-pre-wrap leading-relaxed">{}</div>', text.instructions)
+        return linebreaksbr(text.instructions)
 
     @admin.display(description=_("what it never does"))
     def readable_never(self, text: PersonaText) -> SafeString | str:
