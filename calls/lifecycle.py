@@ -37,7 +37,19 @@ ALIVE = frozenset(Status) - {Status.ENDED}
 UNDIALLED = ALIVE - DIALLED
 # The dialer has something to look at: a call to dispatch, or a place that became free.
 RINGS_THE_DIALER = frozenset({Status.QUEUED, Status.ENDED})
-CHANGES_HERE = ("status", "claim", "answered_at", "heartbeat_at", "cancel_requested_at", "cancel_requested_by", "cancel_reason")
+# What may have changed under a call that is held in memory.
+CHANGES_HERE = (
+    "status",
+    "claim",
+    "answered_at",
+    "heartbeat_at",
+    "cancel_requested_at",
+    "cancel_requested_by",
+    "cancel_reason",
+    "ended_at",
+    "outcome",
+    "ended_reason",
+)
 
 
 def go(call: Call, new: Status, *, by: str, why: str = "", facts: dict[str, Any] | None = None, **changes: Any) -> bool:

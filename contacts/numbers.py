@@ -6,7 +6,8 @@ from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 import phonenumbers
-from django.utils.translation import gettext as _
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
 from phonenumbers import PhoneNumberFormat, PhoneNumberType, ValidationResult
 
 from . import crypto, zones
@@ -36,16 +37,16 @@ CALLABLE = {
 }
 # Calling these costs a premium or reaches nobody in particular (requirements §3).
 NOT_CALLABLE = {
-    PhoneNumberType.PREMIUM_RATE: "premium-rate",
-    PhoneNumberType.SHARED_COST: "shared-cost",
-    PhoneNumberType.TOLL_FREE: "toll-free",
-    PhoneNumberType.UAN: "universal-access",
-    PhoneNumberType.PERSONAL_NUMBER: "personal-numbering",
-    PhoneNumberType.PAGER: "pager",
-    PhoneNumberType.VOIP: "internet-telephony",
-    PhoneNumberType.VOICEMAIL: "voicemail",
+    PhoneNumberType.PREMIUM_RATE: _("premium-rate"),
+    PhoneNumberType.SHARED_COST: _("shared-cost"),
+    PhoneNumberType.TOLL_FREE: _("toll-free"),
+    PhoneNumberType.UAN: _("universal-access"),
+    PhoneNumberType.PERSONAL_NUMBER: _("personal-numbering"),
+    PhoneNumberType.PAGER: _("pager"),
+    PhoneNumberType.VOIP: _("internet-telephony"),
+    PhoneNumberType.VOICEMAIL: _("voicemail"),
 }
-COUNTRIES = {"PT": "Portugal", "BR": "Brasil"}
+COUNTRIES = {"PT": _("Portugal"), "BR": _("Brazil")}
 # What people put between digits; the dashes are those that phones and word processors insert.
 SEPARATORS = re.compile(r"[\s.()/\-\u2010-\u2015\u00ad\u200e\u202a-\u202c]")
 SHOWN_AT_THE_END = 3
@@ -104,7 +105,7 @@ def _parsed(text: str) -> phonenumbers.PhoneNumber:
                 raise TooShort(country=_("any country")) from None
 
 
-def _check_length(number: phonenumbers.PhoneNumber, country: str) -> None:
+def _check_length(number: phonenumbers.PhoneNumber, country: str | Promise) -> None:
     match phonenumbers.is_possible_number_with_reason(number):
         case ValidationResult.TOO_LONG:
             raise TooLong(country=country)
