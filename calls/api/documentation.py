@@ -95,7 +95,7 @@ list_calls = extend_schema(
         _filter("persona", _("The persona's slug")),
         _filter("created_after", _("Asked for at this time or later (ISO 8601)")),
         _filter("created_before", _("Asked for before this time (ISO 8601)")),
-        _filter("cursor", _("From “next” or “previous”")),
+        _filter("cursor", _("From “next”")),
         _filter("limit", _("Calls in a page: 25, at most 100"), type=int),
         RETRY_AFTER,
     ],

@@ -1,35 +1,52 @@
 """Lists come in pages, each with the address of the next: newest first, and complete while new calls arrive."""
 
-from typing import Any
+import base64
+import binascii
+from datetime import UTC, datetime
+from uuid import UUID
 
-from django.utils.dateparse import parse_datetime
-from rest_framework.exceptions import NotFound
-from rest_framework.pagination import CursorPagination
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
 
-from .problems import NoSuchPage
+from ..models import Call
+from .problems import Invalid, NoSuchPage
 
-
-class NewestFirst(CursorPagination):
-    page_size = 25
-    page_size_query_param = "limit"
-    max_page_size = 100
-    ordering = ("-created_at", "-id")
-
-    def decode_cursor(self, request: Any) -> Any:
-        """Where the page begins. Raises NoSuchPage for a cursor that somebody wrote himself."""
-        try:
-            cursor = super().decode_cursor(request)
-            position = cursor.position if cursor else None
-            if position is not None and not _is_a_time(str(position)):
-                raise NoSuchPage
-        except NotFound:
-            raise NoSuchPage from None
-        return cursor
+PAGE = 25
+LONGEST_PAGE = 100
 
 
-def _is_a_time(position: str) -> bool:
+def page_of(calls: QuerySet[Call], request: HttpRequest) -> tuple[list[Call], str | None]:
+    """The page that `?cursor=` and `?limit=` ask for, and the address of the next one. Raises NoSuchPage, Invalid."""
+    limit = _limit(request.GET.get("limit", str(PAGE)))
+    if cursor := request.GET.get("cursor"):
+        at, last = _read(cursor)
+        calls = calls.filter(Q(created_at__lt=at) | Q(created_at=at, pk__lt=last))
+    # One more than the page shows whether there is another.
+    found = list(calls.order_by("-created_at", "-pk")[: limit + 1])
+    if len(found) <= limit:
+        return found, None
+    page = found[:limit]
+    query = request.GET.copy()
+    query["cursor"] = _write(page[-1])
+    return page, request.build_absolute_uri(f"{request.path}?{query.urlencode()}")
+
+
+def _limit(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= LONGEST_PAGE):
+        raise Invalid([{"parameter": "limit", "code": "invalid", "detail": f"1…{LONGEST_PAGE}"}])
+    return int(text)
+
+
+def _write(call: Call) -> str:
+    return base64.urlsafe_b64encode(f"{call.created_at.isoformat()} {call.pk}".encode()).decode()
+
+
+def _read(cursor: str) -> tuple[datetime, UUID]:
     try:
-        time = parse_datetime(position)
-    except ValueError:
-        return False
-    return time is not None and time.utcoffset() is not None
+        at, _space, last = base64.urlsafe_b64decode(cursor.encode()).decode().partition(" ")
+        moment = datetime.fromisoformat(at)
+        if moment.utcoffset() is None:
+            raise NoSuchPage
+        return moment.astimezone(UTC), UUID(last)
+    except (binascii.Error, ValueError, OverflowError):
+        raise NoSuchPage from None

@@ -215,8 +215,7 @@ class CancelledCall(CallAnswer):
 class CallPage(serializers.Serializer[Any]):
     """A page of calls, newest first."""
 
-    next = serializers.URLField(allow_null=True)
-    previous = serializers.URLField(allow_null=True)
+    next = serializers.URLField(allow_null=True, help_text=_("The address of the next page."))
     results = CallAnswer(many=True)
 
 

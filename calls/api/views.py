@@ -25,7 +25,7 @@ from . import documentation as docs
 from .base import CANCEL, PLACE, READ, ApiView, Need
 from .bodies import check_type, read_object
 from .filters import CallFilter
-from .pages import NewestFirst
+from .pages import page_of
 from .problems import (
     BadIdempotencyKey,
     Invalid,
@@ -42,7 +42,9 @@ from .serializers import CallAnswer, NewCall, StartCall, TranscriptAnswer
 # Organizations that are named to somebody who has to choose one.
 MOST_NAMED = 20
 IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
-# They hold nothing of a request, and their fields are copied once instead of at every answer.
+# They hold nothing of a request, and their fields are copied once instead of at every one.
+_START_CALL = StartCall()
+_NEW_CALL = NewCall()
 _CALL = CallAnswer()
 _TRANSCRIPT = TranscriptAnswer()
 
@@ -67,15 +69,15 @@ class CallsView(ApiView):
     def shown(self, call: Call) -> dict[str, Any]:
         """The call, as the API answers it."""
         shown: dict[str, Any] = _CALL.to_representation(call)
-        for name in ("status", "transcript", "cancel"):
-            shown[f"{name}_url"] = self.request.build_absolute_uri(reverse(f"api:call_{name}", args=[call.pk]))
+        address = self.request.build_absolute_uri(reverse("api:call_status", args=[call.pk]))
+        shown |= {"status_url": address, "transcript_url": f"{address}transcript/", "cancel_url": f"{address}cancel/"}
         return shown
 
 
 class RequestForCall(CallsView):
     """A call is asked for. What came in is kept, whatever is answered (R14)."""
 
-    form: type[StartCall] = StartCall
+    form: ClassVar[StartCall] = _START_CALL
     needs: ClassVar[dict[str, Need]] = {"POST": PLACE}
     # The body, as soon as it could be read.
     asked: Mapping[str, Any] = MappingProxyType({})
@@ -84,10 +86,10 @@ class RequestForCall(CallsView):
         """Parse, ask the domain, answer 202."""
         check_type(self.http)
         self.asked = read_object(self.http)
-        form = self.form(data=self.asked)
-        if not form.is_valid():
-            raise Invalid(list(errors_of(ValidationError(form.errors).get_full_details())))
-        order = dict(form.validated_data)
+        try:
+            order = self.form.run_validation(self.asked)
+        except ValidationError as wrong:
+            raise Invalid(list(errors_of(wrong.get_full_details()))) from None
         consent = order.pop("consent")
         accepted = requests.request_call(
             organization=self.organization(order.pop("organization", "")),
@@ -150,7 +152,7 @@ class StartCallView(RequestForCall):
 class CallsListView(RequestForCall):
     """`/api/v1/calls/`: all that can be said about a call, and the calls there are."""
 
-    form = NewCall
+    form = _NEW_CALL
     needs: ClassVar[dict[str, Need]] = {"POST": PLACE, "GET": READ}
 
     @docs.create_call
@@ -172,9 +174,8 @@ class CallsListView(RequestForCall):
                     for error in errors
                 ]
             )
-        pages = NewestFirst()
-        page: list[Call] = pages.paginate_queryset(chosen.qs, request, view=self) or []
-        return pages.get_paginated_response([self.shown(call) for call in page])
+        page, following = page_of(chosen.qs, self.http)
+        return Response({"next": following, "results": [self.shown(call) for call in page]})
 
 
 class CallView(CallsView):
