@@ -1,7 +1,7 @@
 """The server: the service's two endpoints on loopback, and everything that tests set and read."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -158,7 +158,7 @@ class Emulator:
         session_id: str | None = None,
         instructions_contain: str | None = None,
         script: str | Mapping[str, Any] | Script | None = None,
-        faults: list[Mapping[str, Any]] | None = None,
+        faults: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
         """Sets the script, or the faults in place of the script's, for sessions that fit: open ones and those to come.
 

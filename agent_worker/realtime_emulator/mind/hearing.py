@@ -9,9 +9,12 @@ from typing import Any
 
 import yaml
 
+from agent_worker.realtime_emulator.speech import LANGUAGES
+
 WORDS = Path(__file__).parent / "words"
 
 
+@functools.lru_cache(maxsize=256)  # a session's instructions, twelve thousand letters, are folded for each reply
 def fold(text: str) -> str:
     """Lower case, without accents and punctuation (but "?"), of the same length: a place in it is a place in the text."""
     return "".join(_fold(character) for character in text)
@@ -34,6 +37,15 @@ def vocabulary(name: str) -> dict[str, Any]:
     """One of the YAML files beside this module."""
     data: dict[str, Any] = yaml.safe_load((WORDS / f"{name}.yaml").read_text(encoding="utf-8"))
     return data
+
+
+def prepare() -> None:
+    """Reads all words and compiles all patterns: a tenth of a second that no caller's first sentence should cost."""
+    hearing = vocabulary("hearing")
+    sources = [source for group in ("intents", "signs") for patterns in hearing[group].values() for source in patterns]
+    sources += [source for locale in LANGUAGES for source in vocabulary(locale)["slots"].values()]
+    for source in sources:
+        pattern(source)
 
 
 @dataclass(frozen=True)

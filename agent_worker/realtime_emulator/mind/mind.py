@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from agent_worker.realtime_emulator.mind import obedience
-from agent_worker.realtime_emulator.mind.hearing import Heard, fold, means, pattern, question_in, understand, vocabulary
+from agent_worker.realtime_emulator.mind.hearing import Heard, fold, means, pattern, prepare, question_in, understand, vocabulary
 from agent_worker.realtime_emulator.mind.lookup import arguments_for, search_for, spoken, topic_of
 from agent_worker.realtime_emulator.mind.requests import Request, request_in
 from agent_worker.realtime_emulator.mind.scene import Line, Scene
@@ -19,6 +19,9 @@ _CALLS_OF_ONE_TOOL = 2
 
 class Mind:
     """Keeps nothing between two replies: all it knows is in the scene, so a conversation survives a reconnect."""
+
+    def __init__(self) -> None:
+        prepare()
 
     def reply(self, scene: Scene) -> Reply:
         return _Turn(scene).reply()
