@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable
 from dataclasses import dataclass
+from http import HTTPStatus
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -241,6 +242,9 @@ def _kind_of(error: api.ServerError) -> FailureKind:
     if error.code == "canceled":
         # “sip request timed out”: it rang. “transaction failed to complete”: nobody at the other end (facts: §3.7).
         return FailureKind.RANG_OUT if "timed out" in error.message else FailureKind.CARRIER_SILENT
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        # livekit-server's own “no” to a key comes before Twirp and has no code.
+        return FailureKind.KEY_REFUSED
     if error.code == "internal" and "redis required" in error.message:
         return FailureKind.SERVICE_AWAY
     return KINDS.get(error.code, FailureKind.AWAY)

@@ -67,7 +67,7 @@ def check_database() -> Finding:
         reason = str(error).strip().splitlines()[0]
         return Finding("database", State.WRONG, f"{vendor} cannot be used: {reason}.", "Check DATABASE_URL and that the server runs.")
     if missing:
-        return Finding("database", State.WRONG, f"{vendor} lacks {len(missing)} migrations.", "Run `manage.py migrate`.")
+        return Finding("database", State.WRONG, f"{vendor} is behind: migrations are missing ({len(missing)}).", "Run `manage.py migrate`.")
     return Finding("database", State.OK, f"{vendor} answers, and all migrations are applied.")
 
 

@@ -147,8 +147,9 @@ def test_a_livekit_that_answers_is_ok(settings: Settings, service: Service) -> N
     assert [path for path, _key in service.asked] == ["/twirp/livekit.RoomService/ListRooms"]
 
 
-def test_a_livekit_that_refuses_the_key_says_so(settings: Settings, service: Service) -> None:
-    service.status, service.body = 401, {"code": "unauthenticated", "msg": "invalid API key"}
+@pytest.mark.parametrize("body", [{"code": "unauthenticated", "msg": "invalid API key"}, b"invalid token"], ids=["Cloud", "one's own"])
+def test_a_livekit_that_refuses_the_key_says_so(settings: Settings, service: Service, body: object) -> None:
+    service.status, service.body = 401, body
     apply(settings, LIVEKIT_URL=service.url, **LIVEKIT)
     assert str(doctor.check_livekit()) == (
         "wrong  LiveKit   It refuses the key. Check LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET."
