@@ -4,6 +4,7 @@ import pytest
 import time_machine
 from django.db import IntegrityError
 from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
 
 from accounts import api_keys
 from accounts.api_keys import Declaration
@@ -85,9 +86,9 @@ def test_the_last_use_is_written_at_most_once_a_minute(api_key: ApiKey, raw_key:
 
 
 @pytest.mark.django_db
-def test_a_used_key_costs_one_query(raw_key: str, django_assert_num_queries: "pytest.FixtureRequest") -> None:
+def test_a_used_key_costs_one_query(raw_key: str, django_assert_num_queries: DjangoAssertNumQueries) -> None:
     api_keys.authenticate(raw_key)
-    with django_assert_num_queries(1):  # type: ignore[operator]
+    with django_assert_num_queries(1):
         api_keys.authenticate(raw_key)
 
 
