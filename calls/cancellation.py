@@ -59,28 +59,21 @@ def cancel(*, call: Call, by: str, reason: str) -> CancelResult:
         return CancelResult.HAD_ENDED
     if call.status == Status.DISPATCHED and call.line == LineKind.PHONE:
         _let_go(call)
-    if lifecycle.end_as_canceled(call, by=by, within=lifecycle.UNDIALLED):
-        return CancelResult.NEVER_RANG
-    if call.status == Status.ENDED:
+    if not lifecycle.end_as_canceled(call, by=by, within=lifecycle.UNDIALLED) and call.status != Status.ENDED:
+        let_go = _let_go(call) if call.line == LineKind.PHONE else not _is_held(call)
+        if not let_go:
+            return CancelResult.UNDER_WAY
+        lifecycle.end_as_canceled(call, by=by)
+    return _met(call)
+
+
+def _met(call: Call) -> CancelResult:
+    """How far an ended call had come. The job may have been quicker to write the end that it was told to write."""
+    if call.ended_reason != call.cancel_reason:
         return CancelResult.HAD_ENDED
-    return _hang_up(call, by=by)
-
-
-def _hang_up(call: Call, *, by: str) -> CancelResult:
-    """End a call that was dialled."""
-    was_talking = call.answered_at is not None
-    let_go = _let_go(call) if call.line == LineKind.PHONE else not _is_held(call)
-    if not let_go:
-        return CancelResult.UNDER_WAY
-    if not lifecycle.end_as_canceled(call, by=by):
-        # The job saw the room go, and was quicker to write what it was told to write.
-        was_canceled = call.ended_reason == call.cancel_reason
-        return CancelResult.HAD_ENDED if not was_canceled else _met(was_talking)
-    return _met(was_talking)
-
-
-def _met(was_talking: bool) -> CancelResult:
-    return CancelResult.WAS_TALKING if was_talking else CancelResult.WAS_DIALLED
+    if call.answered_at:
+        return CancelResult.WAS_TALKING
+    return CancelResult.WAS_DIALLED if call.dialing_at else CancelResult.NEVER_RANG
 
 
 def _let_go(call: Call) -> bool:

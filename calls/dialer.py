@@ -80,7 +80,8 @@ def _claim_due(line: LineKind, *, by: str, most: int | None = None) -> list[Call
     if not due.exists():
         return []
     with transaction.atomic():
-        row = Line.objects.select_for_update().get(kind=line)
+        # A migration made the row; who emptied the database gets the defaults again.
+        row, _is_new = Line.objects.select_for_update().get_or_create(kind=line)
         taken = Call.objects.filter(line=line, status__in=HOLDS_A_PLACE).count()
         free = row.places - taken if row.is_open else 0
         head = due.for_briefing().order_by("due_at", "created_at")[: max(0, free if most is None else min(free, most))]

@@ -41,6 +41,7 @@ RINGS_THE_DIALER = frozenset({Status.QUEUED, Status.ENDED})
 CHANGES_HERE = (
     "status",
     "claim",
+    "dialing_at",
     "answered_at",
     "heartbeat_at",
     "cancel_requested_at",

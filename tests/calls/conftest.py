@@ -1,8 +1,11 @@
 """A LiveKit at the wire, settings that name it, and an organization that may phone."""
 
+import sqlite3
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from django.db import connection
 from pytest_django import Settings
 
 from accounts.models import Organization
@@ -30,3 +33,25 @@ def livekit_line(phone_line: None, settings: Settings, livekit: FakeLiveKit) -> 
     """The same, with somebody at the address."""
     settings.LIVEKIT_URL, settings.LIVEKIT_API_KEY, settings.LIVEKIT_API_SECRET = livekit.url, livekit.api_key, livekit.api_secret
     return livekit
+
+
+@pytest.fixture
+def own_connections(transactional_db: None, tmp_path: Path) -> Iterator[None]:
+    """A database that several threads can use at once, each by a connection of its own, as processes do.
+
+    On SQLite the tests' database is in memory, where threads meet other locks than in a file: so a copy of it, in a file.
+    """
+    if connection.vendor != "sqlite":
+        yield
+        return
+    in_memory, name = connection.connection, connection.settings_dict["NAME"]
+    file = tmp_path / "calls.sqlite3"
+    copy = sqlite3.connect(file)
+    in_memory.backup(copy)
+    copy.close()
+    connection.connection, connection.settings_dict["NAME"] = None, str(file)
+    try:
+        yield
+    finally:
+        connection.close()
+        connection.connection, connection.settings_dict["NAME"] = in_memory, name

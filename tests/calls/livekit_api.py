@@ -40,7 +40,7 @@ class FakeLiveKit:
     """What was asked (`asked`), which rooms live (`rooms`), and what to answer instead (`errors`, by method)."""
 
     api_key = "fake"
-    api_secret = "fake-secret-fake-secret-fake-secret-fake"  # noqa: S105
+    api_secret = "fake-secret-fake-secret-fake-secret-fake"
 
     def __init__(self, url: str) -> None:
         self.url = url

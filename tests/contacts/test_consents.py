@@ -18,7 +18,7 @@ NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
-    ("purpose", "days"), [(Purpose.DEMO_CALL, 1), (Purpose.TRANSACTIONAL, 30), (Purpose.MARKETING, 730)], ids=lambda value: str(value)
+    ("purpose", "days"), [(Purpose.DEMO_CALL, 1), (Purpose.TRANSACTIONAL, 30), (Purpose.MARKETING, 730)], ids=str
 )
 def test_a_consent_holds_as_long_as_its_purpose_allows(organization: Organization, purpose: Purpose, days: int) -> None:
     consent = make_consent(organization=organization, purpose=purpose, obtained_at=NOON)
