@@ -9,12 +9,13 @@ from django.urls import reverse
 from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
 from accounts.admin_scope import ScopedAdmin, action
 from accounts.permissions import Action
 
 from . import consents, numbers
+from .day_filter import DaysFilter
 from .models import Consent, Contact, Suppression
 
 
@@ -41,7 +42,7 @@ class ContactAdmin(FoundByNumber):
 
     view_action = Action.VIEW_CONTACTS
     list_display = ("masked_number", "name", "country", "created_at")
-    list_filter = ("country", ("created_at", RangeDateFilter))
+    list_filter = ("country", ("created_at", DaysFilter))
     fields = ("masked_number", "name", "country", "created_at")
 
     @admin.display(description=gettext_lazy("Number"))
@@ -56,7 +57,7 @@ class ConsentAdmin(FoundByNumber):
     view_action = Action.VIEW_CONSENTS
     list_display = ("contact", "purpose", "basis", "obtained_at", "state", "simulated")
     list_select_related = ("contact",)
-    list_filter = (("purpose", ChoicesDropdownFilter), "channel", "simulated", ("obtained_at", RangeDateFilter))
+    list_filter = (("purpose", ChoicesDropdownFilter), "channel", "simulated", ("obtained_at", DaysFilter))
     fields = (
         ("contact", "purpose"),
         "basis",
@@ -107,7 +108,7 @@ class SuppressionAdmin(FoundByNumber):
     view_action = Action.VIEW_SUPPRESSIONS
     list_display = ("reason", "since", "binds", "by", "simulated")
     list_select_related = ("organization",)
-    list_filter = (("reason", ChoicesDropdownFilter), "simulated", ("created_at", RangeDateFilter))
+    list_filter = (("reason", ChoicesDropdownFilter), "simulated", ("created_at", DaysFilter))
     fields = ("reason", "since", "binds", "by", "simulated")
 
     @admin.display(description=gettext_lazy("Binds"))

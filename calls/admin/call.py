@@ -16,12 +16,13 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
 from accounts.admin_scope import ScopedAdmin
 from accounts.models import User
 from accounts.permissions import Action
 from contacts import numbers, suppressions
+from contacts.day_filter import DaysFilter
 from contacts.models import SuppressionReason
 
 from .. import cancellation
@@ -45,7 +46,7 @@ class CallAdmin(ScopedAdmin):
         ("outcome", ChoicesDropdownFilter),
         ("persona", RelatedOnlyFieldListFilter),
         ("line", ChoicesDropdownFilter),
-        ("created_at", RangeDateFilter),
+        ("created_at", DaysFilter),
     )
     list_filter_submit = True
     list_per_page = 50
@@ -116,7 +117,7 @@ class CallAdmin(ScopedAdmin):
             "call": call,
             "number": numbers.mask(call.number),
             "pill": pill_of(call).html(),
-            "pills": [pill.html() for pill in page.pills(call)],
+            "line_pill": page.pill_of_the_line(call),
             "sentence": page.sentence_of(call),
             "talk": page.conversation(call, turns),
             "trace": page.trace(call, turns),

@@ -15,7 +15,7 @@ from personas import prompts
 from .. import briefing
 from ..models import Call, CallEvent, Turn, TurnRole
 from ..states import Reason, Status
-from .looks import STATUS, Look, Pill, clock, first_up
+from .looks import SANDBOX, STATUS, Look, Pill, clock, first_up
 
 # Portuguese, spoken calmly; it only places the trace's bars, whose ends nobody measured.
 CHARACTERS_A_SECOND = 15
@@ -242,10 +242,9 @@ def _opening(call: Call) -> list[tuple[str, str]]:
     return [(name, value) for name, value in pairs if value]
 
 
-def pills(call: Call) -> Iterator[Pill]:
-    """What else the head of the page says beside the state."""
-    if call.simulated:
-        yield Pill(first_up(_("simulated: nobody's phone rang")), Look("sandbox", "dotted"))
+def pill_of_the_line(call: Call) -> Pill | None:
+    """What the head of the page says of the line, when no phone rang."""
+    return Pill(first_up(_("simulated: nobody's phone rang")), SANDBOX) if call.simulated else None
 
 
 def _flat(value: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -7,11 +7,11 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy
-from unfold.contrib.filters.admin import RangeDateFilter
 
 from accounts.admin_scope import PlatformAdmin, Row, ScopedAdmin
 from accounts.permissions import Action
 from contacts import numbers
+from contacts.day_filter import DaysFilter
 
 from ..api.problems import kind_of
 from ..models import CallRequest, Line
@@ -30,7 +30,7 @@ class CallRequestAdmin(ScopedAdmin):
     view_action = Action.VIEW_REQUESTS
     list_display = ("answer", "when", "persona", "masked_number", "who", "address", "its_call")
     list_select_related = ("user", "api_key", "call")
-    list_filter = ("accepted", "channel", ("at", RangeDateFilter))
+    list_filter = ("accepted", "channel", ("at", DaysFilter))
     list_filter_submit = True
     search_fields = ("request_id", "code")
     search_help_text = gettext_lazy("A request's id, or a code")
