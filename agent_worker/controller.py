@@ -42,7 +42,9 @@ class CallController:
         self.call_id, self.claim = str(call.pk), call.claim
         self.is_answered = False
         self.answered_at: datetime | None = None
+        self.is_transferring = False
         self.callee_gone = asyncio.Event()
+        self._left_because = ""
         self.ended: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
         # What the database does not know yet.
         self.to_suppress: SuppressionReason | None = None
@@ -69,9 +71,11 @@ class CallController:
         self._because = self._because or reason
 
     def callee_left(self, why: str) -> None:
-        """The callee is gone, for whatever reason. What that means before the answer, the dial's own answer says."""
+        """The callee is gone, for whatever reason."""
         self.callee_gone.set()
-        if not self.is_answered:
+        self._left_because = why
+        if not self.is_answered or self.is_transferring:
+            # The dial's own answer says what it means, and the transfer's: who was put through is gone too.
             return
         if why in ("UNKNOWN_REASON", "MEDIA_FAILURE", "CONNECTION_TIMEOUT", "SIGNAL_CLOSE"):
             self.finish(after_answer(Reason.ERROR_CARRIER_MEDIA, EndedBy.CARRIER, fault=Fault.CARRIER))
@@ -171,10 +175,14 @@ class CallController:
         self._states.put_nowait(lambda: lifecycle.answered(self.call, by=self.worker, **columns))
 
     def transferring(self) -> None:
+        self.is_transferring = True
         self._states.put_nowait(lambda: lifecycle.transferring(self.call, by=self.worker))
 
     def back_from_transfer(self, why: str) -> None:
+        self.is_transferring = False
         self._states.put_nowait(lambda: lifecycle.back_from_transfer(self.call, by=self.worker, why=why))
+        if self.callee_gone.is_set():
+            self.callee_left(self._left_because)
 
     async def write_states(self) -> None:
         """Write the states in their order, off the path of the call, until cancelled."""

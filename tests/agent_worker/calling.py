@@ -97,13 +97,16 @@ class Rig:
         return await sync_to_async(lambda: [each.new or each.why for each in self.call.events.filter(kind=kind)])()
 
 
-def dispatched_call(version: PersonaVersion, *, line: LineKind = LineKind.SANDBOX, **order: Any) -> Call:
-    """A call that was asked for and given to a job."""
+def dispatched_call(version: PersonaVersion, *, line: LineKind = LineKind.SANDBOX, opening: str = "", **order: Any) -> Call:
+    """A call that was asked for and given to a job. `opening`: a shorter one than the platform's, where the test is about what follows."""
     organization = version.persona.organization
     requester = Requester(user=organization.memberships.get().user, channel="api")
     consent = ConsentClaim(purpose="transactional", basis="contact form", obtained_at=timezone.now(), text_version="2026-11")
     asked = CallOrder(**{"phone_number": pt_mobile(1), "persona": version.slug, "line": line, "consent": consent, **order})
     call = request_call(organization=organization, by=requester, order=asked).call
+    if opening:
+        call.opening_text = opening
+        call.save(update_fields=["opening_text"])
     assert lifecycle.claim_for_dispatch(call, by="dialer")
     return call
 

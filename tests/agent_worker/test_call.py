@@ -1,25 +1,20 @@
 """Whole calls on the sandbox line, and how each of them ends."""
 
 import asyncio
-from datetime import timedelta
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.utils import timezone
 
 from calls import cancellation
 from calls.models import Call
 from contacts.models import Suppression
 from personas.models import PersonaVersion
-from tests.agent_worker.calling import Caller, Rig, dispatched_call, rig_for
+from tests.agent_worker.calling import Caller, dispatched_call, rig_for
 from tests.agent_worker.waiting import until
 from tests.factories import MembershipFactory, published_version
 
-OPENING = (
-    "Olá, fala a assistente virtual de inteligência artificial da Casa Azul. Estou a ligar porque nos pediu este contacto. "
-    "Se preferir que não voltemos a ligar, basta dizer «não me liguem mais»."
-)
+OPENING = "Olá, fala uma assistente de inteligência artificial."
 GREETING = "Em que posso ajudar?"
 SORRY = "Peço desculpa, tivemos um problema técnico e vou ter de terminar a chamada. Agradeço a sua paciência."
 GOODBYE = {"assistant": "Obrigada e até breve!", "tool": {"name": "end_call", "arguments": {"reason": "goodbye"}}}
@@ -33,7 +28,7 @@ def version(transactional_db: None) -> PersonaVersion:
 
 @pytest.fixture
 def call(version: PersonaVersion) -> Call:
-    return dispatched_call(version)
+    return dispatched_call(version, opening=OPENING)
 
 
 async def stays(callee: Caller) -> None:
@@ -154,10 +149,10 @@ async def test_a_callee_who_stays_silent_is_asked_once_and_then_left(call: Call)
 
 
 async def test_the_end_of_the_time_is_announced_and_then_it_ends(version: PersonaVersion) -> None:
-    call = await sync_to_async(dispatched_call)(version, max_duration_s=30)
+    call = await sync_to_async(dispatched_call)(version, opening=OPENING, max_duration_s=30)
     turns = [{"assistant": GREETING}, {"assistant": "Temos de terminar."}]
     async with rig_for(call, {"turns": turns}) as rig:
-        rig.impatient(announce_before_end_s=14.0, announce_by_force_after_s=1.0)
+        rig.impatient(announce_before_end_s=14.0, silence_s=60.0)
         ended = await rig.run(stays)
         assert how(ended) == ("answered", "limit.max_duration", "platform", "none")
         assert (await rig.said())[2] == ("assistant", "Temos de terminar.")

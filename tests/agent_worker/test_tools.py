@@ -1,0 +1,233 @@
+"""What the persona does beside speaking, in whole calls on the sandbox line. The model's part is a script; what must hold is ours."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+
+from agent_worker.tools import CallTools, ending_for
+from calls.models import Call
+from contacts.models import Suppression
+from personas.models import PersonaVersion
+from personas.platform import words
+from tests.agent_worker.calling import Caller, Rig, dispatched_call, rig_for
+from tests.factories import MembershipFactory, published_version
+
+WORDS = words("pt-PT").tool_answers
+GREETING = {"assistant": "Em que posso ajudar?"}
+TRANSFER = {"name": "transfer_to_human", "arguments": {}}
+HANG_UP = {"name": "end_call", "arguments": {"reason": "goodbye"}}
+GOODBYE = {"assistant": "Obrigada e até breve!", "tool": HANG_UP}
+
+
+def make_version(**fields: Any) -> PersonaVersion:
+    return published_version(organization=MembershipFactory(organization__name="Casa Azul").organization, slug="restaurante", **fields)
+
+
+@pytest.fixture
+def call(transactional_db: None) -> Call:
+    return dispatched_call(make_version(transfer_number="+351210000001"), opening="Olá.")
+
+
+def asks(sentence: str, *then: str) -> Any:
+    async def does(callee: Caller) -> None:
+        await callee.listen()
+        await callee.say(sentence)
+        for each in then:
+            await callee.listen()
+            await callee.say(each)
+        await callee.stay()
+
+    return does
+
+
+async def tool_answers(rig: Rig) -> list[tuple[str, str]]:
+    return [(turn.tool, turn.text) for turn in await rig.turns() if turn.role == "tool"]
+
+
+async def what_the_model_may_do(rig: Rig) -> list[str]:
+    sessions = [each for each in rig.emulator.find(key=rig.key) if each.tools]
+    return [tool["name"] for tool in sessions[0].tools]
+
+
+async def test_a_goodbye_is_heard_to_its_end_although_the_callee_speaks_over_it(call: Call) -> None:
+    long = "Então fica combinado para sábado às oito e meia, mesa para quatro pessoas. Muito obrigada e até breve!"
+
+    async def does(callee: Caller) -> None:
+        await callee.listen()
+        await callee.say("Obrigado, adeus!")
+        await callee.handset.heard_something()
+        await asyncio.sleep(1.5)  # by then the whole goodbye was sent, and the tool called
+        await callee.say("Obrigado, obrigado, adeus, até sábado, então!")
+        await callee.stay()
+
+    async with rig_for(call, {"turns": [GREETING, {"assistant": long, "tool": HANG_UP}], "pace": 20}) as rig:
+        ended = await rig.run(does)
+        assert (ended.outcome, ended.ended_reason, ended.ended_by) == ("answered", "assistant.end_call", "assistant")
+        assert [turn.interrupted for turn in await rig.turns() if turn.text == long] == [False]
+
+
+async def test_a_model_that_hangs_up_without_a_word_is_sent_back_to_say_goodbye(call: Call) -> None:
+    async with rig_for(call, {"turns": [GREETING, {"tool": HANG_UP}, GOODBYE]}) as rig:
+        ended = await rig.run(asks("Adeus!"))
+        assert ended.ended_reason == "assistant.end_call"
+        assert await tool_answers(rig) == [("end_call", WORDS["goodbye_first"]), ("end_call", "")]
+        assert [text for role, text in await rig.said() if role == "assistant"][-1] == GOODBYE["assistant"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "outcome", "ended_reason"),
+    [
+        ("goal_reached", "answered", "assistant.goal_reached"),
+        ("goodbye", "answered", "assistant.end_call"),
+        ("minor", "answered", "assistant.end_call"),
+        ("abuse", "answered", "assistant.end_call"),
+        ("language", "answered", "assistant.end_call"),
+        ("silence", "answered", "limit.silence"),
+        ("voicemail", "voicemail", "voicemail.reached"),
+    ],
+)
+def test_the_reason_of_the_persona_makes_the_outcome(reason: str, outcome: str, ended_reason: str) -> None:
+    ending = ending_for(reason)
+    assert (ending.outcome, ending.reason, ending.ended_by) == (outcome, ended_reason, "assistant")
+
+
+async def test_nothing_is_said_to_a_voicemail(call: Call) -> None:
+    turns = [GREETING, {"tool": {"name": "end_call", "arguments": {"reason": "voicemail"}}}]
+    async with rig_for(call, {"turns": turns}) as rig:
+        ended = await rig.run(asks("Deixe a sua mensagem após o sinal."))
+        assert (ended.outcome, ended.ended_reason) == ("voicemail", "voicemail.reached")
+
+
+async def test_facts_are_found_in_other_words_and_what_is_not_there_is_said_so(call: Call) -> None:
+    def looks_up(question: str) -> dict[str, Any]:
+        return {"tool": {"name": "lookup_information", "arguments": {"question": question}}}
+
+    turns = [
+        GREETING,
+        looks_up("A QUE HORAS ABREM?"),
+        {"assistant": "Às nove."},
+        looks_up("têm piscina"),
+        {"assistant": "Não sei."},
+        GOODBYE,
+    ]
+    async with rig_for(call, {"turns": turns}) as rig:
+        await rig.run(asks("A que horas abrem?", "E têm piscina?", "Obrigado."))
+        assert await tool_answers(rig) == [
+            ("lookup_information", "Abrimos às nove da manhã e fechamos às sete da tarde."),
+            ("lookup_information", WORDS["lookup_not_found"]),
+            ("end_call", ""),
+        ]
+        asked = [turn.arguments for turn in await rig.turns() if turn.tool == "lookup_information"]
+        assert asked == [{"question": "A QUE HORAS ABREM?"}, {"question": "têm piscina"}]
+
+
+async def test_an_opt_out_holds_at_once_and_is_why_the_call_ends_whoever_hangs_up(call: Call) -> None:
+    async def does(callee: Caller) -> None:
+        await callee.listen()
+        await callee.say("Não me liguem mais!")
+        await callee.handset.heard_something()
+
+    turns = [GREETING, {"tool": {"name": "register_opt_out", "arguments": {}}}, {"assistant": "O seu número fica retirado."}]
+    async with rig_for(call, {"turns": turns}) as rig:
+        ended = await rig.run(does)
+        assert (ended.outcome, ended.ended_reason, ended.ended_by) == ("answered", "callee.requested_opt_out", "callee")
+        suppression = await Suppression.objects.aget()
+        assert (suppression.number_index, suppression.reason) == (call.number_index, "opt_out_on_call")
+        assert (suppression.by, suppression.simulated) == (f"call:{call.pk}", True)
+        assert await tool_answers(rig) == [("register_opt_out", WORDS["opt_out_done"])]
+
+
+async def test_a_wrong_number_is_taken_off(call: Call) -> None:
+    turns = [GREETING, {"tool": {"name": "wrong_number", "arguments": {}}}, GOODBYE]
+    async with rig_for(call, {"turns": turns}) as rig:
+        ended = await rig.run(asks("Não conheço essa pessoa."))
+        assert (ended.ended_reason, ended.ended_by) == ("callee.wrong_number", "assistant")
+        assert (await Suppression.objects.aget()).reason == "wrong_number"
+        assert await tool_answers(rig) == [("wrong_number", WORDS["wrong_number_done"]), ("end_call", "")]
+
+
+async def test_a_call_is_put_through_after_saying_so(call: Call) -> None:
+    turns = [GREETING, {"assistant": "Vou passar a chamada.", "tool": TRANSFER}]
+    async with rig_for(call, {"turns": turns}) as rig:
+        ended = await rig.run(asks("Quero falar com uma pessoa."))
+        assert (ended.outcome, ended.ended_reason, ended.ended_by) == ("answered", "transfer.completed", "assistant")
+        assert (await rig.events())[-3:] == ["in_progress", "transferring", "ended"]
+        assert [turn.interrupted for turn in await rig.turns() if turn.text == "Vou passar a chamada."] == [False]
+
+
+async def test_a_transfer_that_fails_leaves_the_callee_with_the_persona(call: Call) -> None:
+    turns = [
+        GREETING,
+        {"assistant": "Vou passar a chamada.", "tool": TRANSFER},
+        {"assistant": "Ninguém atendeu. Quer deixar recado?"},
+        GOODBYE,
+    ]
+    async with rig_for(call, {"turns": turns}) as rig:
+        ended = await rig.run(asks("Quero falar com uma pessoa.", "Não, obrigado."), transfer_refused_with=486)
+        assert ended.ended_reason == "assistant.end_call"
+        assert (await rig.events())[-4:] == ["in_progress", "transferring", "in_progress", "ended"]
+        assert await tool_answers(rig) == [("transfer_to_human", WORDS["transfer_failed"]), ("end_call", "")]
+
+
+async def test_a_model_that_transfers_without_a_word_is_sent_back_to_say_it(call: Call) -> None:
+    turns = [GREETING, {"tool": TRANSFER}, {"assistant": "Vou passar a chamada.", "tool": TRANSFER}]
+    async with rig_for(call, {"turns": turns}) as rig:
+        ended = await rig.run(asks("Quero falar com uma pessoa."))
+        assert ended.ended_reason == "transfer.completed"
+        assert (await tool_answers(rig))[0] == ("transfer_to_human", WORDS["announce_first"])
+
+
+async def test_without_a_number_there_is_no_transfer_to_call(transactional_db: None) -> None:
+    call = await sync_to_async(lambda: dispatched_call(make_version(), opening="Olá."))()
+
+    async def does(callee: Caller) -> None:
+        await callee.listen()
+
+    async with rig_for(call, {"turns": [GREETING]}) as rig:
+        await rig.run(does)
+        assert await what_the_model_may_do(rig) == ["lookup_information", "end_call", "register_opt_out", "wrong_number"]
+
+
+async def test_no_tool_takes_a_number_and_the_model_chooses_nobody_to_transfer_to(call: Call) -> None:
+    async def does(callee: Caller) -> None:
+        await callee.listen()
+
+    async with rig_for(call, {"turns": [GREETING]}) as rig:
+        await rig.run(does)
+        (session,) = [each for each in rig.emulator.find(key=rig.key) if each.tools]
+        taken = {tool["name"]: sorted(tool["parameters"]["properties"]) for tool in session.tools}
+        assert taken == {
+            "lookup_information": ["question"],
+            "transfer_to_human": [],
+            "end_call": ["reason"],
+            "register_opt_out": [],
+            "wrong_number": [],
+        }
+
+
+async def test_a_tool_called_after_the_call_went_to_another_does_nothing(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    stalled: Iterator[bool] = iter([True])
+
+    async def does(callee: Caller) -> None:
+        await callee.listen()
+        await Call.objects.filter(pk=call.pk).aupdate(claim="another")
+        await callee.say("Não me liguem mais!")
+        await callee.stay()
+
+    # The process stood still for longer than a job may without looking again.
+    monkeypatch.setattr("agent_worker.controller.heartbeats.BEAT_EVERY_S", 3600.0)
+    run = CallTools.opt_out
+
+    async def must_not_run(self: CallTools, why: Any) -> None:
+        next(stalled)
+        await run(self, why)
+
+    monkeypatch.setattr(CallTools, "opt_out", must_not_run)
+    turns = [GREETING, {"tool": {"name": "register_opt_out", "arguments": {}}}]
+    async with rig_for(call, {"turns": turns}) as rig:
+        monkeypatch.setattr("agent_worker.controller.STALL_S", -1.0)
+        await rig.run(does)
+        assert await Suppression.objects.acount() == 0
