@@ -116,7 +116,9 @@ async def test_an_opening_that_is_not_rendered_yet_is_spoken_by_the_model_word_f
         assert reading.text == call.opening_text
 
 
-async def test_the_rendering_of_one_call_is_there_for_the_next(version: PersonaVersion, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_rendering_of_one_call_is_there_for_the_next(
+    version: PersonaVersion, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("agent_worker.lines.sandbox.RINGS_S", 4)
     async with rig_for(call, {"turns": [{"assistant": GREETING}]}) as rig:
         assert (await rig.run(hears_the_greeting)).opening_spoken == "rendered"
