@@ -53,12 +53,10 @@ def interface_of(name: str) -> str:
 
 
 def may_use(module: Module, interface: str) -> bool:
-    # Where the product is put together all may be imported; and the admins of all apps are one interface, with one base.
-    return (
-        module.app == "chamada"
-        or interface_of(module.name) == interface
-        or (interface.endswith(".admin") and is_within(module.name, f"{module.app}.admin"))
-    )
+    # Where the product is put together all may be imported. The entrances of one app share how they read a request, and those
+    # for staff, in all apps, share a base.
+    own = interface_of(module.name)
+    return module.app == "chamada" or (bool(own) and (module.app == interface.split(".")[0] or own.endswith(interface.split(".")[1])))
 
 
 def test_nobody_imports_an_interface_from_outside() -> None:
