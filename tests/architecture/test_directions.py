@@ -55,8 +55,8 @@ def interface_of(name: str) -> str:
 def may_use(module: Module, interface: str) -> bool:
     # Where the product is put together all may be imported. The entrances of one app share how they read a request, and those
     # for staff, in all apps, share a base.
-    own = interface_of(module.name)
-    return module.app == "chamada" or (bool(own) and (module.app == interface.split(".")[0] or own.endswith(interface.split(".")[1])))
+    own, (app, kind) = interface_of(module.name), interface.split(".")
+    return module.app == "chamada" or (bool(own) and (module.app == app or own.endswith(f".{kind}")))
 
 
 def test_nobody_imports_an_interface_from_outside() -> None:
