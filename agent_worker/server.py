@@ -17,7 +17,7 @@ from calls.models import LineKind
 
 log = structlog.get_logger(__name__)
 
-REGISTERS_WITHIN_S = 30.0
+REGISTERS_WITHIN_S = 10.0
 JOB_MEMORY_LIMIT_MB = 600
 # A busy machine needs its time; a process that is broken was found before.
 JOB_READY_WITHIN_S = 60.0

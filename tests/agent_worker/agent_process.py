@@ -30,6 +30,19 @@ NOTHING_SET = dict.fromkeys(
 )
 
 
+def with_livekit(url: str, **more: str) -> dict[str, str]:
+    """What the phone line needs; the model is nobody's."""
+    return {
+        "LIVEKIT_URL": url,
+        "LIVEKIT_API_KEY": "devkey",
+        "LIVEKIT_API_SECRET": "secret-secret-secret-secret-secret-secret",
+        "SIP_TRUNK_ID": "ST_test",
+        "OPENAI_API_KEY": "sk-test",
+        "OPENAI_BASE_URL": "http://127.0.0.1:9/v1",
+        **more,
+    }
+
+
 class Bench:
     """A database in a folder, and the commands that work on it. Without `migrated` it is empty."""
 
@@ -65,6 +78,11 @@ class Bench:
     def queue(self, count: int = 1) -> list[str]:
         """Ask for that many sandbox calls; their ids."""
         return self._checked("-m", "tests.agent_worker.desk", "queue", str(count)).split()
+
+    def dispatch(self) -> dict[str, Any]:
+        """A call on the phone line that waits for a job; the room and the metadata of its dispatch."""
+        told: dict[str, Any] = json.loads(self._checked("-m", "tests.agent_worker.desk", "dispatch"))
+        return told
 
     def calls(self) -> list[dict[str, Any]]:
         shown: list[dict[str, Any]] = json.loads(self._checked("-m", "tests.agent_worker.desk", "show"))

@@ -11,6 +11,7 @@ import sys
 
 from django.utils import timezone
 
+from calls import lifecycle
 from calls.models import Call, LineKind
 from calls.requests import CallOrder, ConsentClaim, Requester, request_call
 from personas.models import PersonaVersion
@@ -33,15 +34,23 @@ FIELDS = (
 
 
 def queue(count: int) -> None:
-    version = PersonaVersion.objects.first() or published_version(organization=OrganizationFactory(), slug="restaurante")
-    organization = version.persona.organization
-    requester = Requester(user=None, channel="api")
+    for _ in range(count):
+        sys.stdout.write(f"{requested(LineKind.SANDBOX).pk}\n")
+
+
+def dispatch() -> None:
+    call = requested(LineKind.PHONE)
+    assert lifecycle.claim_for_dispatch(call, by="desk")
+    json.dump({"room": call.room, "metadata": {"call_id": str(call.pk), "claim": call.claim}}, sys.stdout)
+
+
+def requested(line: LineKind) -> Call:
+    version = PersonaVersion.objects.first() or published_version(
+        organization=OrganizationFactory(phone_line=True), slug="restaurante"
+    )
     consent = ConsentClaim(purpose="transactional", basis="contact form", obtained_at=timezone.now(), text_version="2026-11")
-    first = Call.objects.count()
-    for number in range(first, first + count):
-        order = CallOrder(phone_number=pt_mobile(number), persona="restaurante", line=LineKind.SANDBOX, consent=consent)
-        call = request_call(organization=organization, by=requester, order=order).call
-        sys.stdout.write(f"{call.pk}\n")
+    order = CallOrder(phone_number=pt_mobile(Call.objects.count()), persona="restaurante", line=line, consent=consent)
+    return request_call(organization=version.persona.organization, by=Requester(user=None, channel="api"), order=order).call
 
 
 def show() -> None:
@@ -57,4 +66,4 @@ def show() -> None:
 
 
 if __name__ == "__main__":
-    {"queue": lambda: queue(int(sys.argv[2])), "show": show}[sys.argv[1]]()
+    {"queue": lambda: queue(int(sys.argv[2])), "dispatch": dispatch, "show": show}[sys.argv[1]]()

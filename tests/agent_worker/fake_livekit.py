@@ -1,4 +1,4 @@
-"""LiveKit's wire as the worker's process sees it: the API's answer to a question, and the socket at which workers register."""
+"""LiveKit's wire as the worker sees it: the API's answers, the socket at which workers register, and rooms that are never entered."""
 
 import asyncio
 import json
@@ -10,23 +10,22 @@ from aiohttp import WSMsgType, web
 from livekit import api
 from livekit.protocol import agent, models
 
-Status = agent.WorkerStatus
-
 
 class FakeLiveKit:
-    """`refuses` makes every API request answer 401; `deaf` lets nobody register."""
+    """`refuses` makes every API request answer 401; `deaf` lets nobody register. A dial rings until `busy` is set."""
 
     def __init__(self, *, refuses: bool = False, deaf: bool = False) -> None:
         self.refuses = refuses
         self.deaf = deaf
         self.registered: list[str] = []
-        self.loads: list[tuple[str, float]] = []
+        self.loads: list[float] = []
         self.answers: dict[str, bool] = {}
         self.ended: dict[str, str] = {}
         self._offered: dict[str, agent.Job] = {}
         self._worker: web.WebSocketResponse | None = None
         self._runner: web.AppRunner | None = None
         self.url = ""
+        self.busy = asyncio.Event()
 
     async def offer(self, room: str, metadata: dict[str, str] | None = None) -> str:
         """Ask the worker whether it takes a job in this room; the job's id."""
@@ -55,6 +54,18 @@ class FakeLiveKit:
             return web.json_response({"code": "unauthenticated", "msg": "invalid API key"}, status=401)
         return web.Response(body=api.ListRoomsResponse().SerializeToString(), content_type="application/protobuf")
 
+    async def _dial(self, _request: web.Request) -> web.Response:
+        await self.busy.wait()
+        meta = {"sip_status_code": "486", "sip_status": "Busy Here"}
+        return web.json_response({"code": "resource_exhausted", "msg": "busy", "meta": meta}, status=429)
+
+    async def _delete(self, _request: web.Request) -> web.Response:
+        return web.Response(body=api.DeleteRoomResponse().SerializeToString(), content_type="application/protobuf")
+
+    async def _room(self, _request: web.Request) -> web.Response:
+        await asyncio.Event().wait()
+        return web.Response()
+
     async def _agent(self, request: web.Request) -> web.StreamResponse:
         if self.deaf:
             return web.Response(status=503)
@@ -72,8 +83,7 @@ class FakeLiveKit:
                 answer = agent.RegisterWorkerResponse(worker_id="AW_test", server_info=models.ServerInfo(protocol=16))
                 await self._send(agent.ServerMessage(register=answer))
             case "update_worker":
-                update = message.update_worker
-                self.loads.append((Status.Name(update.status), round(update.load, 2)))
+                self.loads.append(round(message.update_worker.load, 2))
             case "availability":
                 self.answers[message.availability.job_id] = message.availability.available
                 if message.availability.available:
@@ -84,7 +94,15 @@ class FakeLiveKit:
 
     async def start(self) -> None:
         app = web.Application()
-        app.add_routes([web.get("/agent", self._agent), web.post("/twirp/livekit.RoomService/ListRooms", self._rooms)])
+        app.add_routes(
+            [
+                web.get("/agent", self._agent),
+                web.post("/twirp/livekit.RoomService/ListRooms", self._rooms),
+                web.post("/twirp/livekit.RoomService/DeleteRoom", self._delete),
+                web.post("/twirp/livekit.SIP/CreateSIPParticipant", self._dial),
+                web.get("/rtc{rest:.*}", self._room),
+            ]
+        )
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()

@@ -6,16 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.agent_worker.agent_process import Bench
+from tests.agent_worker.agent_process import Bench, with_livekit
 from tests.agent_worker.fake_livekit import fake_livekit
 from tests.servers.ports import free_port
-
-SECRET = "secret-secret-secret-secret-secret-secret"
-
-
-def with_livekit(url: str, **more: str) -> dict[str, str]:
-    return {"LIVEKIT_URL": url, "LIVEKIT_API_KEY": "devkey", "LIVEKIT_API_SECRET": SECRET, "OPENAI_API_KEY": "sk-test", **more}
-
 
 def why(bench: Bench, *arguments: str) -> str:
     """The last line that it wrote to stderr, without a traceback anywhere."""
