@@ -16,6 +16,7 @@ from django.db import close_old_connections
 from agent_worker import metrics
 from agent_worker.caller import run_call
 from agent_worker.job_context import job_without_a_worker
+from agent_worker.journal import in_database
 from agent_worker.lines.base import Endpoint
 from agent_worker.lines.sandbox import SandboxLine
 from agent_worker.realtime_emulator import Emulator
@@ -122,4 +123,4 @@ class SandboxRunner:
     async def _say_what_answers(self, call: Call, what: str) -> None:
         """On the call's timeline: the real service, or a script that stands in for it."""
         facts = {"host": urlsplit(settings.OPENAI_BASE_URL).hostname} if what == "service" else {}
-        await sync_to_async(lifecycle.note_event)(call, "model", by=self._worker, why=what, facts=facts)
+        await in_database(lifecycle.note_event, call, "model", by=self._worker, why=what, facts=facts)

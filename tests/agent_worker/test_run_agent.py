@@ -2,6 +2,7 @@
 
 import json
 import signal
+import sqlite3
 import urllib.error
 import urllib.request
 from collections import Counter
@@ -105,7 +106,8 @@ def test_both_sides_stand_in_the_transcript_in_the_order_in_which_they_spoke(dra
 
 
 def test_health_is_bad_while_it_drains(drained: Drained) -> None:
-    assert drained.health == [(200, {"status": "ok", "lines": {"sandbox": "ok"}}), (503, {"status": "draining", "lines": {"sandbox": "ok"}})]
+    lines = {"sandbox": "ok"}
+    assert drained.health == [(200, {"status": "ok", "lines": lines}), (503, {"status": "draining", "lines": lines})]
 
 
 def test_its_figures_tell_how_many_calls_it_carries(drained: Drained) -> None:
@@ -162,6 +164,18 @@ def test_ten_calls_at_once_have_ten_right_transcripts_and_an_eleventh_waits(migr
     assert len(ended) >= 10
     assert {call["outcome"] for call in ended} == {"answered"}
     assert {tuple(text for role, text in call["turns"] if role == "user") for call in ended} == {tuple(PEOPLE_SAY)}
+
+
+def test_a_database_that_goes_away_is_waited_for(migrated: Path) -> None:
+    bench = Bench(migrated)
+    with bench.agent() as agent, sqlite3.connect(bench.file) as database:
+        database.execute("ALTER TABLE calls_call RENAME TO away")
+        agent.wait_until_said("sandbox calls cannot be claimed")
+        assert health(agent) == (503, {"status": "unable", "lines": {"sandbox": "unable"}})
+        database.execute("ALTER TABLE away RENAME TO calls_call")
+        agent.process.wait_until(lambda: health(agent)[0] == 200)
+        assert len(agent.said("sandbox calls cannot be claimed")) == 1
+    database.close()
 
 
 def test_the_defaults_are_the_settings(migrated: Path) -> None:

@@ -10,6 +10,7 @@ from tests.agent_worker.agent_process import Bench, with_livekit
 from tests.agent_worker.fake_livekit import fake_livekit
 from tests.servers.ports import free_port
 
+
 def why(bench: Bench, *arguments: str) -> str:
     """The last line that it wrote to stderr, without a traceback anywhere."""
     done = bench.run_agent(*arguments)

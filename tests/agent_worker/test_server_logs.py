@@ -45,7 +45,7 @@ def test_the_console_that_would_write_each_line_twice_is_gone(kept: Kept) -> Non
 def test_a_line_of_ours_keeps_its_fields(kept: Kept) -> None:
     structlog.stdlib.get_logger("ours").warning("call ends", call="c1", took_s=3)
     (record,) = kept.records
-    fields = {name: value for name, value in dict(record.msg).items() if name != "timestamp"}  # type: ignore[call-overload]
+    fields = {name: value for name, value in dict(record.msg).items() if name != "timestamp"}  # type: ignore[arg-type]
     assert fields == {"event": "call ends", "call": "c1", "took_s": 3, "level": "warning", "logger": "ours"}
 
 
@@ -54,7 +54,7 @@ def test_a_traceback_goes_as_text(kept: Kept) -> None:
         raise ValueError("a wrong value")
     except ValueError:
         structlog.stdlib.get_logger("ours").exception("it broke")
-    fields = dict(kept.records[0].msg)  # type: ignore[call-overload]
+    fields = dict(kept.records[0].msg)  # type: ignore[arg-type]
     assert "exc_info" not in fields
     assert fields["exception"].endswith("ValueError: a wrong value")
 
