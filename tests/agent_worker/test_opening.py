@@ -56,7 +56,7 @@ async def test_a_stored_opening_is_played_at_once_and_the_greeting_follows_witho
         await rendered(rig)
         ended = await rig.run(hears_the_greeting)
         assert (ended.opening_spoken, ended.opening_heard_to_end) == ("stored", True)
-        assert ended.opening_at_ms is not None and ended.opening_at_ms < 150
+        assert 0 <= (ended.opening_at_ms if ended.opening_at_ms is not None else -1) < 150
         opening, greeting = await rig.turns()
         assert (opening.text, opening.is_opening, greeting.text) == (call.opening_text, True, GREETING)
         began = {turn.text: turn.started_at for turn in (opening, greeting)}
@@ -135,4 +135,5 @@ async def test_a_callee_who_hangs_up_in_the_opening_did_not_hear_it_to_its_end(c
         assert (ended.ended_reason, ended.opening_spoken, ended.opening_heard_to_end) == ("callee.hangup", "stored", False)
         (opening,) = await rig.turns()
         assert (opening.interrupted, opening.is_opening) == (True, True)
-        assert call.opening_text.startswith(opening.text) and len(opening.text) < len(call.opening_text) / 2
+        assert call.opening_text.startswith(opening.text)
+        assert len(opening.text) < len(call.opening_text) / 2
