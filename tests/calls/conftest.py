@@ -48,6 +48,8 @@ def own_connections(transactional_db: None, tmp_path: Path) -> Iterator[None]:
     file = tmp_path / "calls.sqlite3"
     copy = sqlite3.connect(file)
     in_memory.backup(copy)
+    # As a migrated database is: many who open it for the first time would else be at it at once.
+    copy.execute("PRAGMA journal_mode=WAL")
     copy.close()
     connection.connection, connection.settings_dict["NAME"] = None, str(file)
     try:

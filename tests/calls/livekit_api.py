@@ -95,6 +95,13 @@ class FakeLiveKit:
         return Empty()
 
 
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        """A client that did not wait for its answer."""
+
+
 @contextmanager
 def fake_livekit() -> Iterator[FakeLiveKit]:
     class Handler(BaseHTTPRequestHandler):
@@ -122,8 +129,7 @@ def fake_livekit() -> Iterator[FakeLiveKit]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    server = Server(("127.0.0.1", 0), Handler)
     fake = FakeLiveKit(f"ws://127.0.0.1:{server.server_address[1]}")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()

@@ -4,13 +4,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, OperationalError, connection
 from django.utils import timezone, translation
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from accounts.models import ApiKey, Organization, User
 from accounts.purposes import Purpose
-from calls import lines
+from calls import idempotency, lines
 from calls.exceptions import (
     CallError,
     ConsentMissing,
@@ -19,7 +19,9 @@ from calls.exceptions import (
     PhoneLineNotConfigured,
     PhoneLineNotOpened,
     Refused,
+    StillAnswering,
 )
+from calls.idempotency import Promise
 from calls.models import Call, CallEvent, CallRequest, IdempotencyRecord, LineKind
 from calls.orders import ConsentClaim
 from calls.requests import Accepted, refuse, request_call
@@ -322,6 +324,20 @@ def test_a_key_is_forgotten_after_a_day(organization: Organization) -> None:
     IdempotencyRecord.objects.update(created_at=timezone.now() - timedelta(hours=24))
     second = ask(organization, key="k", consent=None, customer_name="Rui")
     assert (second.replayed, second.call != first.call, Call.objects.count()) == (False, True, 2)
+
+
+def test_a_key_that_was_never_used_recalls_nothing(organization: Organization) -> None:
+    assert idempotency.recall(Promise(organization=organization, key="k", body_digest="")) is None
+
+
+def test_a_key_that_a_third_request_took_meanwhile_is_still_being_answered() -> None:
+    with pytest.raises(StillAnswering), idempotency.waiting():
+        raise idempotency.KeyIsTaken
+
+
+def test_another_trouble_of_the_database_is_not_taken_for_a_wait() -> None:
+    with pytest.raises(OperationalError, match="disk"), idempotency.waiting():
+        raise OperationalError("disk I/O error")
 
 
 def test_a_key_belongs_to_an_organization(
