@@ -71,7 +71,9 @@ class Rig:
 
     async def run(self, does: Does, *, within_s: float = 60, **options: Any) -> Call:
         """Run the call with a callee that `does` this; returns the call as it ended."""
-        line = self.make_line(does, **options)
+        return await self.run_on(self.make_line(does, **options), within_s=within_s)
+
+    async def run_on(self, line: SandboxLine, *, within_s: float = 60) -> Call:
         endpoint = Endpoint(base_url=self.emulator.url, api_key=self.key, simulated=True)
         async with asyncio.timeout(within_s), job_without_a_worker(self.call):
             await run_call(
