@@ -1,0 +1,210 @@
+"""The phone line: what it asks of LiveKit, and what it makes of what the room tells. The room is a real one that is not connected."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from google.protobuf.message import Message
+from livekit import api, rtc
+from livekit.agents import Agent
+
+from agent_worker.entrypoint import call_and_claim
+from agent_worker.job_context import job_without_a_worker
+from agent_worker.lines.base import LineLost, TransferFailed
+from agent_worker.lines.phone import PhoneLine
+from calls.exceptions import DialFailed, FailureKind
+from calls.gateway import Gateway
+from calls.models import Call
+from tests.numbers import pt_mobile
+
+Reason = rtc.DisconnectReason
+CALL = Call(number=pt_mobile(7), ring_timeout_s=20, max_duration_s=120)
+
+
+@dataclass
+class LiveKit:
+    """LiveKit's API at the wire."""
+
+    asked: list[tuple[str, Message]] = field(default_factory=list)
+    answers: dict[str, Any] = field(default_factory=dict)
+
+    def of(self, method: str) -> list[Any]:
+        return [request for name, request in self.asked if name == method]
+
+    async def answer(self, request: web.Request) -> web.Response:
+        method = request.match_info["method"]
+        kinds: dict[str, tuple[Any, Any]] = {
+            "CreateSIPParticipant": (api.CreateSIPParticipantRequest, api.SIPParticipantInfo(sip_call_id="SCL_1", participant_id="PA_1")),
+            "TransferSIPParticipant": (api.TransferSIPParticipantRequest, api.SIPParticipantInfo()),
+            "DeleteRoom": (api.DeleteRoomRequest, api.DeleteRoomResponse()),
+        }
+        kind, good = kinds[method]
+        self.asked.append((method, kind.FromString(await request.read())))
+        answer = self.answers.get(method)
+        bad = answer.pop(0) if isinstance(answer, list) and answer else answer if isinstance(answer, tuple) else None
+        if bad:
+            status, body = bad
+            return web.json_response(body, status=status)
+        return web.Response(body=good.SerializeToString(), content_type="application/protobuf")
+
+
+@dataclass
+class Rig:
+    line: PhoneLine
+    room: rtc.Room
+    livekit: LiveKit
+    told: list[str]
+
+
+@pytest.fixture
+async def rig(settings: Any, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Rig]:
+    settings.SIP_TRUNK_ID, settings.SIP_FROM_NUMBER = "ST_1", "+351210000009"
+    monkeypatch.setattr("agent_worker.lines.phone.BETWEEN_TRIES_S", 0.01)
+    livekit = LiveKit()
+    app = web.Application()
+    app.add_routes([web.post("/twirp/{service}/{method}", livekit.answer)])
+    async with TestServer(app) as server:
+        gateway = Gateway(url=str(server.make_url("/")), api_key="key", api_secret="s" * 32)
+        async with job_without_a_worker(CALL) as context:
+            line, told = PhoneLine(context, gateway), list[str]()
+            line.on_ringing(lambda: told.append("rings"))
+            line.on_digit(lambda digit: told.append(f"digit {digit}"))
+            line.on_callee_left(lambda why: told.append(f"left: {why}"))
+            yield Rig(line, context.room, livekit, told)
+            await line.aclose()
+
+
+def participant(identity: str = "callee", **attributes: Any) -> Any:
+    return SimpleNamespace(identity=identity, attributes={}, disconnect_reason=None, **attributes)
+
+
+async def test_the_dial_names_trunk_number_and_the_longest_times(rig: Rig) -> None:
+    answer = await rig.line.dial(CALL)
+    assert (answer.sip_call_id, answer.participant_id) == ("SCL_1", "PA_1")
+    (asked,) = rig.livekit.of("CreateSIPParticipant")
+    assert (asked.sip_trunk_id, asked.sip_call_to, asked.sip_number, asked.participant_identity) == (
+        "ST_1",
+        pt_mobile(7),
+        "+351210000009",
+        "callee",
+    )
+    assert (asked.room_name, asked.hide_phone_number, asked.wait_until_answered) == ("fake-room", True, True)
+    assert (asked.ringing_timeout.seconds, asked.max_call_duration.seconds) == (20, 150)
+
+
+async def test_a_busy_callee_is_a_failed_dial_and_one_dial(rig: Rig) -> None:
+    busy = {"code": "resource_exhausted", "msg": "sip status 486", "meta": {"sip_status_code": "486", "sip_status": "Busy Here"}}
+    rig.livekit.answers["CreateSIPParticipant"] = (429, busy)
+    with pytest.raises(DialFailed) as failed:
+        await rig.line.dial(CALL)
+    assert (failed.value.kind, failed.value.sip_status_code, len(rig.livekit.asked)) == (FailureKind.SIP, 486, 1)
+
+
+async def test_hanging_up_deletes_the_room_once(rig: Rig) -> None:
+    await asyncio.gather(rig.line.hang_up(), rig.line.hang_up())
+    await rig.line.hang_up()
+    assert [request.room for request in rig.livekit.of("DeleteRoom")] == ["fake-room"]
+
+
+async def test_hanging_up_is_tried_again_when_livekit_is_away(rig: Rig) -> None:
+    away = (503, {"code": "unavailable", "msg": "no"})
+    rig.livekit.answers["DeleteRoom"] = [away, away]
+    await rig.line.hang_up()
+    assert len(rig.livekit.of("DeleteRoom")) == 3
+
+
+async def test_a_line_that_cannot_be_closed_is_tried_anew_the_next_time(rig: Rig) -> None:
+    rig.livekit.answers["DeleteRoom"] = [(503, {"code": "unavailable", "msg": "no"})] * 3
+    await rig.line.hang_up()
+    await rig.line.hang_up()
+    assert len(rig.livekit.of("DeleteRoom")) == 4
+
+
+async def test_a_transfer_goes_to_the_number_and_returning_is_success(rig: Rig) -> None:
+    await rig.line.transfer("+351210000001")
+    (asked,) = rig.livekit.of("TransferSIPParticipant")
+    assert (asked.transfer_to, asked.participant_identity, asked.room_name) == ("tel:+351210000001", "callee", "fake-room")
+
+
+async def test_a_refused_transfer_says_with_what(rig: Rig) -> None:
+    refused = {"code": "permission_denied", "msg": "sip status 603", "meta": {"sip_status_code": "603", "sip_status": "Decline"}}
+    rig.livekit.answers["TransferSIPParticipant"] = (403, refused)
+    with pytest.raises(TransferFailed) as failed:
+        await rig.line.transfer("+351210000001")
+    assert failed.value.sip_status_code == 603
+
+
+async def test_a_room_that_cannot_be_reached_is_a_lost_line(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(**_: object) -> None:
+        raise rtc.ConnectError("room does not exist")
+
+    monkeypatch.setattr(rig.line._context, "connect", refuse)
+    with pytest.raises(LineLost):
+        await rig.line.attach(SimpleNamespace(), Agent(instructions=""))  # type: ignore[arg-type]  # is not come to
+
+
+async def test_only_the_callees_own_ringing_counts(rig: Rig) -> None:
+    rig.room.emit("participant_attributes_changed", {"sip.callStatus": "dialing"}, participant())
+    rig.room.emit("participant_attributes_changed", {"sip.callStatus": "ringing"}, participant("somebody"))
+    rig.room.emit("participant_attributes_changed", {"sip.callStatus": "ringing"}, participant())
+    rig.room.emit("participant_attributes_changed", {"sip.callStatus": "active"}, participant())
+    assert rig.told == ["rings"]
+
+
+async def test_a_phone_that_rang_before_we_looked_has_rung(rig: Rig) -> None:
+    ringing = participant()
+    ringing.attributes["sip.callStatus"] = "ringing"
+    rig.room.emit("participant_connected", ringing)
+    assert rig.told == ["rings"]
+
+
+@pytest.mark.parametrize("reason", [Reason.CLIENT_INITIATED, Reason.USER_UNAVAILABLE, Reason.UNKNOWN_REASON, Reason.ROOM_DELETED])
+async def test_a_callee_who_leaves_for_whatever_reason_has_left(rig: Rig, reason: Any) -> None:
+    gone = participant()
+    gone.disconnect_reason = reason
+    rig.room.emit("participant_disconnected", gone)
+    assert rig.told == [f"left: {Reason.Name(reason)}"]
+
+
+async def test_a_departure_without_a_reason_is_one_too_and_others_may_come_and_go(rig: Rig) -> None:
+    rig.room.emit("participant_disconnected", participant("somebody"))
+    rig.room.emit("participant_disconnected", participant())
+    assert rig.told == ["left: UNKNOWN_REASON"]
+
+
+async def test_without_the_room_there_is_no_callee(rig: Rig) -> None:
+    rig.room.emit("disconnected", Reason.ROOM_DELETED)
+    assert rig.told == ["left: ROOM_DELETED"]
+
+
+async def test_only_the_callees_keys_count(rig: Rig) -> None:
+    for who in (None, participant("somebody"), participant()):
+        rig.room.emit("sip_dtmf_received", rtc.SipDTMF(code=9, digit="9", participant=who))
+    assert rig.told == ["digit 9"]
+
+
+async def test_a_closed_line_hears_nothing_any_more(rig: Rig) -> None:
+    await rig.line.aclose()
+    rig.room.emit("disconnected", Reason.ROOM_DELETED)
+    assert rig.told == []
+
+
+@pytest.mark.parametrize(
+    ("metadata", "named"),
+    [
+        ('{"call_id": "c", "persona": "restaurante", "claim": "t"}', ("c", "t")),
+        ('{"call_id": "c", "persona": "p", "claim": "t", "phone_number": "+351910000001", "customer_name": "Ana"}', ("c", "t")),
+        ('{"phone_number": "+351910000001", "persona": "restaurante"}', None),
+        ('{"call_id": 7, "claim": "t"}', None),
+        ("[]", None),
+        ("", None),
+        ("not JSON", None),
+    ],
+)
+def test_a_dispatch_names_its_call_and_the_claim_or_is_refused(metadata: str, named: tuple[str, str] | None) -> None:
+    assert call_and_claim(metadata) == named
