@@ -72,7 +72,7 @@ class Conversation:
             ("error", self._model_stumbles),
         ]
         for event, listener in self._listeners:
-            session.on(event, listener)  # type: ignore[call-overload]  # the library's literal types
+            session.on(event, listener)  # type: ignore[arg-type]  # the library's literal types
 
     # -- the connection to the model --------------------------------------------------------------------------------
 

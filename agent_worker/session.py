@@ -5,25 +5,11 @@ from typing import Any
 from livekit.agents import Agent, AgentSession, RecordingOptions
 from livekit.agents.llm import RealtimeModel, Tool
 from livekit.agents.voice import TranscriptSynchronizer
-from livekit.agents.voice.io import TextOutput
 
 # Said at every start: what is left open follows the server's settings, and goes to LiveKit Cloud when the URL is one of theirs.
 NOTHING_RECORDED: RecordingOptions = {"audio": False, "traces": False, "logs": False, "transcript": False}
 # A model that calls tools in a circle is made to speak after this many.
 MAX_TOOL_STEPS = 4
-
-
-class NoText(TextOutput):
-    """Where the synchronised words end: the journal has them, and a room's participants have no need of them."""
-
-    def __init__(self) -> None:
-        super().__init__(label="NoText", next_in_chain=None)
-
-    async def capture_text(self, text: str) -> None:
-        return None
-
-    def flush(self) -> None:
-        return None
 
 
 def build_session(model: RealtimeModel) -> AgentSession[Any]:
@@ -47,13 +33,13 @@ def build_agent(instructions: str, tools: list[Tool]) -> Agent:
     return Agent(instructions=instructions, tools=list(tools))
 
 
-def keep_words_with_sound(session: AgentSession[Any]) -> None:
-    """Let the text of a cut sentence end where the sound ended. For a session that has its audio output, and no text output.
+def keep_words_with_sound(session: AgentSession[Any]) -> TranscriptSynchronizer:
+    """Let the text of a cut sentence end where the sound ended; for a session that has its audio output. To be closed after it.
 
     Without it the transcript of an interrupted turn holds words that nobody heard.
     """
-    if (output := session.output.audio) is None:
-        return
-    synchronizer = TranscriptSynchronizer(next_in_chain_audio=output, next_in_chain_text=NoText())
+    assert session.output.audio is not None
+    synchronizer = TranscriptSynchronizer(next_in_chain_audio=session.output.audio, next_in_chain_text=None)
     session.output.audio = synchronizer.audio_output
     session.output.transcription = synchronizer.text_output
+    return synchronizer

@@ -124,7 +124,7 @@ class CallTools:
         self.controller.finish(after_answer(Reason.TRANSFER_COMPLETED, EndedBy.ASSISTANT))
         return self.words.tool_answers["transfer_started"]
 
-    async def lookup_information(self, context: RunContext[Any], question: str) -> str:
+    async def lookup_information(self, context: RunContext[Any], question: str) -> str:  # noqa: ARG002  # all are called alike
         """Look up a fact of the business: prices, opening hours, addresses, conditions, names.
 
         Args:
@@ -133,12 +133,12 @@ class CallTools:
         found = lookup(self.facts, question)
         return "\n".join(fact["value"] for fact in found) or self.words.tool_answers["lookup_not_found"]
 
-    async def register_opt_out(self, context: RunContext[Any]) -> str:
+    async def register_opt_out(self, context: RunContext[Any]) -> str:  # noqa: ARG002
         """The callee does not want to be called any more. Call this at once, without asking why."""
         await self.opt_out(SuppressionReason.OPT_OUT_ON_CALL)
         return self.words.tool_answers["opt_out_done"]
 
-    async def wrong_number(self, context: RunContext[Any]) -> str:
+    async def wrong_number(self, context: RunContext[Any]) -> str:  # noqa: ARG002
         """Whoever answered does not know the person who asked for this call, or asked for none."""
         await self.opt_out(SuppressionReason.WRONG_NUMBER)
         return self.words.tool_answers["wrong_number_done"]

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from livekit.agents import Agent, AgentSession
 
@@ -63,7 +64,7 @@ class Line(ABC):
         self.rings = callback
 
     @abstractmethod
-    async def attach(self, session: AgentSession, agent: Agent) -> None:
+    async def attach(self, session: AgentSession[Any], agent: Agent) -> None:
         """Start `session` with `agent` on this line's sound. Returns when the session runs; the callee need not be there yet.
 
         Raises LineLost."""

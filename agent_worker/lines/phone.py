@@ -7,6 +7,7 @@ import structlog
 from django.conf import settings
 from livekit import rtc
 from livekit.agents import Agent, AgentSession, AutoSubscribe, JobContext
+from livekit.agents.voice import TranscriptSynchronizer
 from livekit.agents.voice.room_io import AudioInputOptions, RoomOptions
 
 from calls.exceptions import GatewayError
@@ -37,6 +38,7 @@ class PhoneLine(Line):
         self._context, self._gateway = context, gateway
         self._room = context.room
         self._room_name = context.job.room.name
+        self._synchronizer: TranscriptSynchronizer | None = None
         self._hung_up = False
         self._hanging_up = asyncio.Lock()
         self._handlers: list[tuple[str, Any]] = [
@@ -47,7 +49,7 @@ class PhoneLine(Line):
             ("disconnected", self._disconnected),
         ]
         for event, handler in self._handlers:
-            self._room.on(event, handler)
+            self._room.on(event, handler)  # type: ignore[arg-type]  # the library's literal types
 
     async def attach(self, session: AgentSession[Any], agent: Agent) -> None:
         try:
@@ -68,7 +70,7 @@ class PhoneLine(Line):
             delete_room_on_close=False,
         )
         await session.start(agent, room=self._room, room_options=options, record=NOTHING_RECORDED, session_host=False)
-        keep_words_with_sound(session)
+        self._synchronizer = keep_words_with_sound(session)
 
     async def dial(self, call: Call) -> Answer:
         return await self._gateway.dial(
@@ -106,7 +108,9 @@ class PhoneLine(Line):
 
     async def aclose(self) -> None:
         for event, handler in self._handlers:
-            self._room.off(event, handler)
+            self._room.off(event, handler)  # type: ignore[arg-type]
+        if self._synchronizer is not None:
+            await self._synchronizer.aclose()
         await self._gateway.aclose()
 
     # -- what the room tells ----------------------------------------------------------------------------------------
