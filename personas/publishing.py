@@ -14,6 +14,10 @@ from .models import Persona, PersonaText, PersonaVersion
 
 # What the column holds.
 MOST_VERSIONS = 2**31
+# What asking for a call reads of a published version.
+ASKED_FOR = tuple(
+    f"published__{name}" for name in ("persona", "slug", "number", "locale", "self_gender", "ring_timeout_s", "max_duration_s")
+)
 TEXT_FIELDS = tuple(field.name for field in PersonaText._meta.get_fields())
 
 
@@ -80,7 +84,8 @@ def version_for(*, organization: Organization, persona: str, version: int | None
 
     `persona` is a slug or an id. Raises UnknownPersona, UnknownVersion, UnpublishedPersona.
     """
-    personas = Persona.objects.filter(organization=organization).select_related("published")
+    # A request for a call needs few of the columns; who briefs the agent has the others from the database then.
+    personas = Persona.objects.filter(organization=organization).select_related("published").only("slug", *ASKED_FOR)
     found = personas.filter(slug=persona).first()
     if found is None and persona.isascii() and persona.isdigit() and len(persona) < 18:
         found = personas.filter(pk=int(persona)).first()
