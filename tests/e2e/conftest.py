@@ -101,13 +101,14 @@ async def standing_rig(
     with product.running():
         rig = Rig(product, network, emulator, livekit)
         yield rig
-        await rig.http.aclose()
+        rig.close()
 
 
-@pytest.fixture
-def rig(standing_rig: Rig) -> Iterator[Rig]:
-    """The rig, with a model that has forgotten what the last test told it."""
+@pytest_asyncio.fixture(loop_scope="session")
+async def rig(standing_rig: Rig) -> AsyncIterator[Rig]:
+    """The rig, without calls, and with a model that has forgotten what the last test told it."""
     yield standing_rig
+    await standing_rig.end_all()
     standing_rig.emulator.reset()
 
 

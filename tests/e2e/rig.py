@@ -9,9 +9,11 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +31,20 @@ from .phone_network.trunks import FROM_NUMBER, delete_trunk, make_trunk
 TRANSFER_NUMBER = "+351210000002"
 MODEL_KEY = "sk-emu-mind.e2e"
 POLL_S = 0.1
+REQUESTS_AT_ONCE = 50
 PACE_S = 60.0
 MANAGE = [sys.executable, str(REPOSITORY / "manage.py")]
+
+# The voices of the personas are set so fast, by an edit and a publication: a scenario waits for every sentence that it hears.
+SPEED = 1.5
+SPEAK_FASTER = f"""
+from personas.models import Persona
+from personas.publishing import publish
+for persona in Persona.objects.all():
+    persona.speed = "{SPEED}"
+    persona.save(update_fields=["speed"])
+    publish(by=None, persona=persona)
+"""
 
 Json = dict[str, Any]
 _first_names = ("Ana", "Bruno", "Carla", "Duarte", "Elsa", "Filipe", "Guida", "Hugo", "Irene", "Jorge")
@@ -117,6 +131,7 @@ class Product:
         credentials = self.folder / "credentials.json"
         self.manage("seed_demo", "--site", f"{self.site}/", "--credentials", str(credentials), "--migrate")
         self.api_key = json.loads(credentials.read_text())["api_key"]
+        self.manage("shell", "-c", SPEAK_FASTER)
         with ExitStack() as stack:
             uvicorn = [sys.executable, "-m", "uvicorn", "chamada.asgi:application", "--app-dir", str(REPOSITORY)]
             web = stack.enter_context(started(self.program("web", *uvicorn, "--host", LOOPBACK, "--port", str(self.port))))
@@ -133,20 +148,39 @@ class Rig:
 
     def __init__(self, product: Product, network: PhoneNetwork, emulator: Emulator, livekit: LiveKitServer) -> None:
         self.product, self.network, self.emulator, self.livekit = product, network, emulator, livekit
-        headers = {"Authorization": f"Bearer {product.api_key}"}
-        self.http = httpx2.AsyncClient(base_url=product.site, headers=headers, timeout=30, limits=httpx2.Limits(max_connections=64))
+        self._http = httpx2.Client(base_url=product.site, headers={"Authorization": f"Bearer {product.api_key}"}, timeout=30)
+        # In threads: the phones are on the loop, and a hundredth of a second that a request takes of it is heard on all of them.
+        self._threads = ThreadPoolExecutor(REQUESTS_AT_ONCE, "http")
+
+    async def request(self, method: str, path: str, **more: Any) -> httpx2.Response:
+        """One request of an API client, whatever comes back."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, partial(self._http.request, method, path, **more))
+
+    async def get(self, path: str, **parameters: Any) -> Json:
+        answer: Json = (await self.request("GET", path, params=parameters)).raise_for_status().json()
+        return answer
+
+    def close(self) -> None:
+        self._http.close()
+        self._threads.shutdown()
 
     async def start_call(self, number: str, *, name: str = "", persona: str = "restaurante", **more: Any) -> Json:
         """`POST /api/start_call`, or the full form where there is more to say; the call as it was accepted."""
         body = {"phone_number": number, "persona": persona, "customer_name": name, **more}
-        response = await self.http.post("/api/v1/calls/" if more else "/api/start_call", json=body)
+        response = await self.request("POST", "/api/v1/calls/" if more else "/api/start_call", json=body)
         assert response.status_code == 202, response.text
         answer: Json = response.json()
         return answer
 
+    async def end_all(self) -> None:
+        """Cancel what a test left running, so that the next one has the line for itself."""
+        for call in (await self.get("/api/v1/calls/", limit=100))["results"]:
+            if call["status"] != "ended":
+                await self.request("POST", f"/api/v1/calls/{call['id']}/cancel/")
+                await self.ended(call["id"])
+
     async def call(self, call_id: str) -> Json:
-        answer: Json = (await self.http.get(f"/api/v1/calls/{call_id}/")).raise_for_status().json()
-        return answer
+        return await self.get(f"/api/v1/calls/{call_id}/")
 
     async def until_status(self, call_id: str, *statuses: str, within_s: float = PACE_S) -> Json:
         """The call as soon as its status is one of these."""
@@ -161,8 +195,7 @@ class Rig:
 
     async def transcript(self, call_id: str) -> list[Json]:
         """The turns in order."""
-        answer = (await self.http.get(f"/api/v1/calls/{call_id}/transcript/")).raise_for_status().json()
-        turns: list[Json] = answer["turns"]
+        turns: list[Json] = (await self.get(f"/api/v1/calls/{call_id}/transcript/"))["turns"]
         return turns
 
     async def restart_agent(self, **environment: str) -> None:
@@ -221,6 +254,20 @@ class Conversation:
         self.rig.emulator.declare(text, instructions_contain=self.name)
         return await self.phone.says(await spoken(text), within_s=within_s)
 
+    async def greeted(self) -> float:
+        """The callee has heard opening and greeting, and it is their turn: since when."""
+        await self.phone.answered(within_s=PACE_S)
+        await self.until_turns(lambda turns: [turn["role"] for turn in turns] == ["assistant", "assistant"])
+        return await self.phone.silence(500)
+
+    async def until_turns(self, holds: Callable[[list[Json]], bool], *, within_s: float = PACE_S) -> list[Json]:
+        """The transcript as soon as it is so; a turn stands there once it was said."""
+        deadline = time.monotonic() + within_s
+        while not (turns := await self.turns()) or not holds(turns):
+            assert time.monotonic() < deadline, f"The transcript stayed {turns}. {self.phone.story()}"
+            await asyncio.sleep(POLL_S)
+        return turns
+
     async def listens(self, *, since: float = 0.0, ms: int = 900, within_s: float = 30.0) -> float:
         """The callee hears somebody speak after `since`, out: when it ended."""
         return await self.phone.heard_out(since=since, ms=ms, within_s=within_s)
@@ -239,5 +286,5 @@ async def spoken(text: str, *, locale: str = "pt-PT") -> bytes:
     """A callee's voice saying `text`: pcm16, 8 kHz."""
     from agent_worker.realtime_emulator import speech
 
-    pcm = await speech.speak(text, locale=locale, voice="caller", max_pause_ms=200)
+    pcm = await speech.speak(text, locale=locale, voice="caller", words_per_minute=200, max_pause_ms=200)
     return at_telephone_rate(pcm, speech.SAMPLE_RATE)

@@ -5,16 +5,16 @@ Every message is published as internal.Msg; a request is offered to all servers,
 
 import asyncio
 import secrets
+import threading
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf import any_pb2, descriptor_pb2, descriptor_pool, duration_pb2, message_factory
 from google.protobuf.message import Message
 from livekit.protocol.sip import SIPStatus
-from redis.asyncio import Redis
+from redis import Redis
 
 _Field = descriptor_pb2.FieldDescriptorProto
 _TYPES = {
@@ -110,79 +110,86 @@ class Handler:
 
 
 class RpcServer:
-    """Answers the methods of one psrpc service for as long as they are registered."""
+    """Answers the methods of one psrpc service for as long as they are registered.
 
-    def __init__(self, redis: Redis, service: str) -> None:
-        self.redis, self.service = redis, service
+    Reading and claiming have a thread of their own: a client waits a second at most for the claims, and the loop, which the answers are
+    made on, may be busy for longer than that.
+    """
+
+    def __init__(self, port: int, service: str) -> None:
+        self.service = service
         self.id = f"SRV_{secrets.token_hex(6)}"
-        self._subscription = redis.pubsub(ignore_subscribe_messages=True)
+        self._redis = Redis(port=port)
+        self._subscription = self._redis.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
         self._handlers: dict[str, Handler] = {}
-        self._claims: dict[str, asyncio.Future[str]] = {}
+        self._claimed: dict[str, tuple[Handler, Any]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._reader: asyncio.Task[None] | None = None
+        self._closing = threading.Event()
+        self._reader = threading.Thread(target=self._read, name="psrpc", daemon=True)
 
-    def _channels(self, method: str, topic: str) -> tuple[str, str]:
-        base = "|".join(part for part in (self.service, method, topic) if part)
-        return f"{base}|REQ", f"{base}|RCLAIM"
+    def start(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._subscription.psubscribe(f"{self.service}|*|REQ", f"{self.service}|*|RCLAIM")
+        self._reader.start()
 
-    async def register(self, method: str, handler: Handler, *, topic: str = "") -> None:
-        requests, claims = self._channels(method, topic)
-        self._handlers[requests] = handler
-        await self._subscription.subscribe(requests, claims)
-        if self._reader is None:
-            self._reader = asyncio.create_task(self._read())
+    def register(self, method: str, handler: Handler, *, topic: str = "") -> None:
+        self._handlers[self._channel(method, topic)] = handler
 
-    async def unregister(self, method: str, *, topic: str = "") -> None:
+    def unregister(self, method: str, *, topic: str = "") -> None:
         """From here on nobody here answers; requests already claimed are answered still."""
-        requests, claims = self._channels(method, topic)
-        if self._handlers.pop(requests, None) is not None:
-            await self._subscription.unsubscribe(requests, claims)
+        self._handlers.pop(self._channel(method, topic), None)
 
     async def close(self) -> None:
         """Answer nothing more, and give up what is being answered."""
         self._handlers.clear()
-        for task in [*self._tasks, *([self._reader] if self._reader else [])]:
+        self._closing.set()
+        await asyncio.to_thread(self._reader.join)
+        for task in list(self._tasks):
             task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
-        await self._subscription.aclose()  # type: ignore[no-untyped-call]
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._subscription.close()
+        self._redis.close()
 
-    async def _read(self) -> None:
-        while True:
-            message = await self._subscription.get_message(timeout=1.0)
+    def _channel(self, method: str, topic: str) -> str:
+        return "|".join(part for part in (self.service, method, topic, "REQ") if part)
+
+    # In the thread
+
+    def _read(self) -> None:
+        while not self._closing.is_set():
+            message = self._subscription.get_message(timeout=0.2)
             if message is None:
                 continue
             channel, payload = message["channel"].decode(), messages["Msg"].FromString(message["data"]).value
             if channel.endswith("|RCLAIM"):
-                claim = messages["ClaimResponse"].FromString(payload)
-                waiting = self._claims.get(claim.request_id)
-                if waiting is not None and not waiting.done():
-                    waiting.set_result(claim.server_id)
-            elif channel in self._handlers:
-                task = asyncio.create_task(self._serve(self._handlers[channel], messages["Request"].FromString(payload)))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+                self._chosen(messages["ClaimResponse"].FromString(payload))
+            elif (handler := self._handlers.get(channel)) is not None:
+                self._claim(handler, messages["Request"].FromString(payload))
 
-    async def _publish(self, request: Any, kind: str, name: str, message: Message) -> None:
+    def _claim(self, handler: Handler, request: Any) -> None:
+        if request.expiry / 1e9 > time.time():
+            self._claimed[request.request_id] = (handler, request)
+            claim = messages["ClaimRequest"](request_id=request.request_id, server_id=self.id, affinity=1)
+            self._publish(request, "CLAIM", "ClaimRequest", claim)
+
+    def _chosen(self, claim: Any) -> None:
+        handler, request = self._claimed.pop(claim.request_id, (None, None))
+        if handler is not None and claim.server_id == self.id:
+            self._loop.call_soon_threadsafe(self._begin, handler, request)
+
+    def _publish(self, request: Any, kind: str, name: str, message: Message) -> None:
         wrapped = messages["Msg"](type_url=f"type.googleapis.com/internal.{name}", value=message.SerializeToString())
-        await self.redis.publish(f"{self.service}|{request.client_id}|{kind}", wrapped.SerializeToString())
+        self._redis.publish(f"{self.service}|{request.client_id}|{kind}", wrapped.SerializeToString())
 
-    async def _claimed(self, request: Any, left_s: float) -> bool:
-        self._claims[request.request_id] = asyncio.get_running_loop().create_future()
-        claim = messages["ClaimRequest"](request_id=request.request_id, server_id=self.id, affinity=1)
-        await self._publish(request, "CLAIM", "ClaimRequest", claim)
-        try:
-            return await asyncio.wait_for(self._claims[request.request_id], left_s) == self.id
-        except TimeoutError:
-            return False
-        finally:
-            del self._claims[request.request_id]
+    # On the loop
+
+    def _begin(self, handler: Handler, request: Any) -> None:
+        task = self._loop.create_task(self._serve(handler, request))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, handler: Handler, request: Any) -> None:
-        left_s = request.expiry / 1e9 - time.time()
-        given_up_at = time.monotonic() + left_s
-        if left_s <= 0 or not await self._claimed(request, left_s):
-            return
+        given_up_at = time.monotonic() + request.expiry / 1e9 - time.time()
         response = messages["Response"](request_id=request.request_id, server_id=self.id)
         try:
             answer = await handler.answer(handler.request.FromString(request.raw_request), given_up_at)
@@ -193,4 +200,4 @@ class RpcServer:
                 detail = response.error_details.add()
                 detail.Pack(SIPStatus(code=error.sip_code, status=error.sip_reason))  # type: ignore[arg-type]
         response.sent_at = time.time_ns()
-        await self._publish(request, "RES", "Response", response)
+        self._publish(request, "RES", "Response", response)

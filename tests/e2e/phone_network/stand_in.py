@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from google.protobuf.message import Message
-from redis.asyncio import Redis
 
 from ...servers import LiveKitServer, RedisServer
 from .network import PhoneNetwork
@@ -29,35 +28,37 @@ class StandIn(PhoneNetwork):
     def __init__(self, livekit: LiveKitServer, redis: RedisServer, *, line_delay_s: float = LINE_DELAY_S) -> None:
         super().__init__()
         self.livekit, self.line_delay_s = livekit, line_delay_s
-        self._redis: Redis = Redis(port=redis.port)
-        self._rpc = RpcServer(self._redis, "SIPInternal")
+        self._rpc = RpcServer(redis.port, "SIPInternal")
         self._calls: dict[str, StandInCall] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        await self._rpc.register("CreateSIPParticipant", Handler(messages["CreateSIPParticipant"], self._dial))
+        self._rpc.start()
+        self._answer_dials()
+
+    def _answer_dials(self) -> None:
+        self._rpc.register("CreateSIPParticipant", Handler(messages["CreateSIPParticipant"], self._dial))
 
     async def stop(self) -> None:
         for call in list(self._calls.values()):
             await call.end(bye=True)
         await self._rpc.close()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._redis.aclose()
 
     @asynccontextmanager
     async def away(self) -> AsyncIterator[None]:
-        await self._rpc.unregister("CreateSIPParticipant")
+        self._rpc.unregister("CreateSIPParticipant")
         try:
             yield
         finally:
-            await self.start()
+            self._answer_dials()
 
     async def _dial(self, request: Any, given_up_at: float) -> Message:
         call = StandInCall(self, request, given_up_at)
         await call.join_room()
         self._calls[request.sip_call_id] = call
         transfer = Handler(messages["TransferSIPParticipant"], call.transfer)
-        await self._rpc.register("TransferSIPParticipant", transfer, topic=request.sip_call_id)
+        self._rpc.register("TransferSIPParticipant", transfer, topic=request.sip_call_id)
         created: Message = messages["CreatedSIPParticipant"](
             participant_id=call.room.local_participant.sid,
             participant_identity=request.participant_identity,
@@ -76,7 +77,7 @@ class StandIn(PhoneNetwork):
             await call.run()
         finally:
             self._calls.pop(call.request.sip_call_id, None)
-            await self._rpc.unregister("TransferSIPParticipant", topic=call.request.sip_call_id)
+            self._rpc.unregister("TransferSIPParticipant", topic=call.request.sip_call_id)
 
     def invite(self, call: StandInCall) -> None:
         """Ring the phone that the call is for; an address of elsewhere never answers. Raises RpcError when there is no such number."""

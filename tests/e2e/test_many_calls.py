@@ -1,0 +1,83 @@
+"""Many requests, many calls, and a worker that is told to go."""
+
+import asyncio
+import os
+import signal
+
+from .rig import Conversation, Rig
+
+GREETING = "Quer marcar mesa ou saber alguma coisa da casa?"
+GOODBYE = "Obrigada pelo seu tempo. Boa continuação!"
+SAYS_GOODBYE = {"assistant": GOODBYE, "tool": {"name": "end_call", "arguments": {"reason": "goodbye"}}}
+PEOPLE = ("duas", "três", "quatro", "cinco", "seis", "sete", "oito", "nove", "dez", "onze")
+
+
+async def test_fifty_requests_for_one_number_are_one_call(rig: Rig, number: str) -> None:
+    phone = rig.network.phone(number).answers().hangs_up(after_s=2)
+    body = {"phone_number": number, "persona": "restaurante"}
+    answers = await asyncio.gather(*(rig.request("POST", "/api/start_call", json=body) for _ in range(50)))
+    assert sorted(answer.status_code for answer in answers) == [202] + [409] * 49
+    accepted = next(answer.json() for answer in answers if answer.status_code == 202)
+    assert (await rig.ended(accepted["id"]))["outcome"] == "answered"
+    assert phone.rings == 1
+
+
+async def whole_call(talk: Conversation, wish: str) -> None:
+    await talk.start()
+    await talk.greeted()
+    await talk.listens(since=await talk.says(wish), within_s=60)
+    await talk.says("É tudo, obrigado.")
+    await talk.phone.hung_up(within_s=60)
+
+
+async def test_ten_calls_at_once_have_ten_right_transcripts(rig: Rig, numbers: list[str]) -> None:
+    wishes = [f"Queria uma mesa para {people} pessoas." for people in PEOPLE]
+    replies = [f"Fica o pedido para {people} pessoas." for people in PEOPLE]
+    talks = [
+        rig.conversation(number, turns=[{"assistant": GREETING}, {"assistant": reply}, SAYS_GOODBYE])
+        for number, reply in zip(numbers, replies, strict=True)
+    ]
+    for talk in talks:
+        talk.phone.answers()
+    await asyncio.gather(*(whole_call(talk, wish) for talk, wish in zip(talks, wishes, strict=True)))
+    for talk, wish, reply in zip(talks, wishes, replies, strict=True):
+        call = await talk.ended()
+        assert (call["outcome"], call["ended_reason"], talk.phone.rings) == ("answered", "assistant.end_call", 1)
+        assert await talk.said("user") == [wish, "É tudo, obrigado."]
+        assert (await talk.said("assistant"))[1:] == [GREETING, reply, GOODBYE]
+
+
+async def test_a_call_that_is_cancelled_on_its_way_rings_nowhere_after_it_ended(rig: Rig, numbers: list[str]) -> None:
+    """Each is cancelled a little later than the one before: in the queue, on the way to the agent, about to dial, ringing."""
+    talks = [rig.conversation(number) for number in numbers]
+
+    async def cancelled(talk: Conversation, after_s: float) -> int:
+        talk.phone.rings_out()
+        await talk.start()
+        await asyncio.sleep(after_s)
+        answer = await rig.request("POST", f"/api/v1/calls/{talk.id}/cancel/")
+        assert answer.status_code == 200, answer.text
+        call = await talk.ended()
+        assert (call["outcome"], call["ended_reason"]) == ("canceled", "api.canceled")
+        return talk.phone.rings
+
+    at_the_end = await asyncio.gather(*(cancelled(talk, number * 0.08) for number, talk in enumerate(talks)))
+    await asyncio.sleep(3)  # the time in which a job that overslept the cancel would dial
+    assert [talk.phone.rings for talk in talks] == at_the_end
+    assert all("canceled" in talk.phone.happenings for talk in talks if talk.phone.rings)
+
+
+async def test_a_worker_that_is_told_to_go_ends_its_call_first(rig: Rig, number: str) -> None:
+    talk = rig.conversation(number, turns=[{"assistant": GREETING}, SAYS_GOODBYE])
+    talk.phone.answers()
+    await talk.start()
+    await talk.greeted()
+    agent = rig.product.agent
+    assert agent is not None
+    os.kill(agent.pid, signal.SIGTERM)
+    await talk.says("É tudo, obrigado.")
+    await talk.phone.hung_up()
+    call = await talk.ended()
+    assert (call["outcome"], call["ended_reason"]) == ("answered", "assistant.end_call")
+    assert await asyncio.to_thread(agent.popen.wait, 30) == 0
+    await rig.restart_agent()
