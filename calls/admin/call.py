@@ -60,8 +60,8 @@ class CallAdmin(ScopedAdmin):
         return pill_of(call).html()
 
     @admin.display(description=gettext_lazy("Requested"), ordering="created_at")
-    def requested(self, call: Call) -> str:
-        return f"{localtime(call.created_at):%d/%m %H:%M:%S}"
+    def requested(self, call: Call) -> SafeString:
+        return one_line(f"{localtime(call.created_at):%d/%m %H:%M:%S}")
 
     @admin.display(description=gettext_lazy("Number"))
     def masked_number(self, call: Call) -> SafeString:

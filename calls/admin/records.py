@@ -35,7 +35,7 @@ class CallRequestAdmin(ScopedAdmin):
     search_fields = ("request_id", "code")
     search_help_text = gettext_lazy("A request's id, or a code")
     show_full_result_count = False
-    fields = ("answer", "code", "when", "channel", "persona", "masked_number", "user", "api_key", "address", "request_id", "its_call")
+    fields = ("answer", "its_code", "when", "channel", "persona", "masked_number", "user", "api_key", "address", "request_id", "its_call")
 
     @admin.display(description=gettext_lazy("Answer"), ordering="code")
     def answer(self, request_row: CallRequest) -> SafeString:
@@ -44,8 +44,12 @@ class CallRequestAdmin(ScopedAdmin):
         return Pill(str(kind_of(request_row.code).title), REFUSED).html()
 
     @admin.display(description=gettext_lazy("At"), ordering="at")
-    def when(self, request_row: CallRequest) -> str:
-        return f"{localtime(request_row.at):%d/%m/%Y %H:%M:%S}"
+    def when(self, request_row: CallRequest) -> SafeString:
+        return one_line(f"{localtime(request_row.at):%d/%m/%Y %H:%M:%S}")
+
+    @admin.display(description=gettext_lazy("Code"))
+    def its_code(self, request_row: CallRequest) -> str:
+        return request_row.code
 
     @admin.display(description=gettext_lazy("Number"))
     def masked_number(self, request_row: CallRequest) -> SafeString:

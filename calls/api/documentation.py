@@ -2,13 +2,14 @@
 
 from typing import Any
 
+from django.utils.functional import lazy
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from ..models import LineKind
 from ..states import Outcome, Status
-from .problems import CODES, MEDIA_TYPE
+from .problems import CODES, MEDIA_TYPE, RULE
 from .serializers import CallAnswer, CallPage, CancelledCall, NewCall, ProblemAnswer, StartCall, TranscriptAnswer
 
 LIST_PARAMETERS = frozenset({"status", "outcome", "line", "persona", "created_after", "created_before", "cursor", "limit"})
@@ -48,14 +49,20 @@ EXAMPLE = OpenApiExample(
 )
 
 
+def _codes(status: int, codes: tuple[str, ...]) -> str:
+    lines = [f"- `{code}`: {CODES[code].title}" for code in codes if CODES[code].status == status]
+    return "\n".join([*lines, f"- `policy.…`: {RULE.title}"] if status == RULE.status else lines)
+
+
+# In the language of whoever reads the document, not of whoever loads this module.
+_codes_lazy = lazy(_codes, str)
+
+
 def _answers(good: dict[int, Any], *codes: str) -> dict[Any, Any]:
     """The good answers, and for each status of an error the codes that it may carry."""
     answers: dict[Any, Any] = dict(good)
     for status in sorted({CODES[code].status for code in codes}):
-        lines = [f"- `{code}`: {CODES[code].title}" for code in codes if CODES[code].status == status]
-        if status == 422:
-            lines.append("- `policy.…`")
-        answers[(status, MEDIA_TYPE)] = OpenApiResponse(ProblemAnswer, description="\n".join(lines))
+        answers[(status, MEDIA_TYPE)] = OpenApiResponse(ProblemAnswer, description=_codes_lazy(status, codes))
     return answers
 
 

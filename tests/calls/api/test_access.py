@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 
 from accounts import api_keys
@@ -109,6 +110,16 @@ def test_an_idempotency_key_is_the_organizations_own(
     api.post(START, order, HTTP_IDEMPOTENCY_KEY="one")
     answer = carlas.post(START, order, HTTP_IDEMPOTENCY_KEY="one")
     assert answer.json()["code"] == "unknown_persona"
+
+
+def test_pages_of_an_allowed_origin_may_ask_and_no_others(settings: Any, anonymous: ApiClient) -> None:
+    settings.CORS_ALLOWED_ORIGINS = ["https://shop.example"]
+    asked = {"HTTP_ACCESS_CONTROL_REQUEST_METHOD": "POST", "HTTP_ACCESS_CONTROL_REQUEST_HEADERS": "authorization,idempotency-key"}
+    answers = [Client().options(START, HTTP_ORIGIN=origin, **asked) for origin in ("https://shop.example", "https://evil.example")]
+    assert [answer.headers.get("Access-Control-Allow-Origin") for answer in answers] == ["https://shop.example", None]
+    assert {"authorization", "content-type", "idempotency-key"} <= set(answers[0].headers["Access-Control-Allow-Headers"].split(", "))
+    # No cookie goes along: a session is for our own pages.
+    assert "Access-Control-Allow-Credentials" not in answers[0].headers
 
 
 def test_who_left_sees_nothing_more(login: Login, bob: User, make_call: MakeCall) -> None:

@@ -22,7 +22,11 @@ FILE = Path(__file__).parents[3] / "docs" / "openapi.yaml"
 
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
-    with translation.override("en"):
+    return written("en")
+
+
+def written(language: str) -> dict[str, Any]:
+    with translation.override(language):
         return yaml.safe_load(yaml.safe_dump(SchemaGenerator().get_schema(request=None, public=True)))  # type: ignore[no-any-return, no-untyped-call]
 
 
@@ -34,6 +38,13 @@ def test_the_document_is_valid_openapi(document: dict[str, Any]) -> None:
 def test_the_file_in_docs_is_up_to_date(document: dict[str, Any]) -> None:
     """`manage.py spectacular --lang en --file docs/openapi.yaml` writes it."""
     assert yaml.safe_load(FILE.read_text()) == document
+
+
+def test_the_document_is_in_the_readers_language(document: dict[str, Any]) -> None:
+    portuguese = written("pt")
+    for written_down, words in ((document, "The body is too long"), (portuguese, "O corpo é longo demais")):
+        assert written_down["paths"][START]["post"]["responses"]["413"]["description"] == f"- `too_long`: {words}"
+    assert portuguese["info"]["description"].startswith("Inicie chamadas uma só vez")
 
 
 def test_each_address_is_written_down_once(document: dict[str, Any]) -> None:
