@@ -116,13 +116,15 @@ class FactForm(forms.ModelForm[Fact]):
 
     def clean_key(self) -> str:
         title = str(self.cleaned_data.get("title", ""))
-        return self.cleaned_data["key"] or slugify(title).replace("-", "_")[:64]
+        key: str = self.cleaned_data["key"] or slugify(title).replace("-", "_")[:64]
+        if title and not key:
+            raise forms.ValidationError(_("No key can be made from this title: write one, in letters from a to z."))
+        return key
 
     def _post_clean(self) -> None:
         super()._post_clean()  # type: ignore[misc]
         for field, sentences in problems_of_fact({"value": self.instance.value, "aliases": self.instance.aliases}).items():
-            if field not in self.errors:
-                self.add_error(field, sentences)
+            self.add_error(field, sentences)
 
 
 class PreviewForm(forms.Form):

@@ -128,7 +128,10 @@ class ApiKeyAdmin(ScopedAdmin):
         request.raw_key = raw  # type: ignore[attr-defined]
 
     def response_add(self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None) -> HttpResponse:
-        """The answer to the form itself shows the key: it is written nowhere, so no later page could."""
+        """The answer to the form itself shows the key: it is written nowhere, so no later page could.
+
+        No page of the admin is cached (`never_cache`), nor is this one.
+        """
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
@@ -137,9 +140,7 @@ class ApiKeyAdmin(ScopedAdmin):
             "raw_key": request.raw_key,  # type: ignore[attr-defined]
             "page_of_the_key": post_url_continue or reverse("admin:accounts_apikey_change", args=[obj.pk]),
         }
-        answer = TemplateResponse(request, "accounts/key_made.html", context)
-        answer["Cache-Control"] = "no-store"
-        return answer
+        return TemplateResponse(request, "accounts/key_made.html", context)
 
     @action(description=gettext_lazy("Revoke"), icon="block", permissions=["revoke"], url_path="revoke")
     def revoke(self, request: HttpRequest, object_id: str) -> HttpResponse:

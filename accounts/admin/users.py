@@ -16,22 +16,25 @@ from accounts.models import User
 admin.site.unregister(Group)
 
 
-class NewUserForm(UserCreationForm):
+class WritesSmallLetters:
+    """An e-mail address in small letters, as it is kept."""
+
+    cleaned_data: dict[str, Any]
+
+    def clean_email(self) -> str:
+        return str(self.cleaned_data["email"]).strip().lower()
+
+
+class NewUserForm(WritesSmallLetters, UserCreationForm):
     class Meta:
         model = User
         fields = ("email", "name")
 
-    def clean_email(self) -> str:
-        return str(self.cleaned_data["email"]).strip().lower()
 
-
-class UserForm(UserChangeForm):
+class UserForm(WritesSmallLetters, UserChangeForm):
     class Meta:
         model = User
         fields = "__all__"
-
-    def clean_email(self) -> str:
-        return str(self.cleaned_data["email"]).strip().lower()
 
 
 @admin.register(User)

@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from django.test import Client, RequestFactory
 from django.urls import reverse
 
-from accounts.admin_scope import PlatformAdmin, ScopedAdmin
+from accounts.admin_scope import PlatformAdmin, ScopedAdmin, ScopedTabularInline
 from accounts.models import ApiKey, Membership, Organization, Role, User
 from accounts.permissions import Action
 from contacts.models import Suppression
@@ -316,6 +316,15 @@ def test_forms_open_no_windows_on_other_rows(alice: User) -> None:
     assert [getattr(field.widget, f"can_{verb}_related") for verb in ("add", "change", "delete", "view")] == [False] * 4
     # A column that no form shows has no field.
     assert pages.formfield_for_dbfield(ApiKey._meta.pk, request_of(alice)) is None  # type: ignore[arg-type]
+
+
+def test_rows_inside_a_page_are_chosen_as_the_page_allows(alice: User, bob: User, organization: Organization) -> None:
+    class Members(ScopedTabularInline):
+        model = Membership
+
+    inline = Members(Organization, admin.site)
+    offered = [inline.choices_for(Membership._meta.get_field("organization"), request_of(user)) for user in (alice, bob)]
+    assert [list(organizations) for organizations in offered] == [[organization], []]
 
 
 def test_nobody_may_do_anything_without_logging_in(persona: Persona) -> None:

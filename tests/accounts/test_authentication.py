@@ -10,6 +10,7 @@ from rest_framework.test import APIClient
 from rest_framework.views import APIView, exception_handler
 
 from accounts import api_keys
+from accounts.authentication import SessionAuthentication
 from accounts.models import ApiKey, User
 
 
@@ -25,7 +26,11 @@ class WhoAmI(APIView):
     post = get
 
 
-urlpatterns = [path("who/", WhoAmI.as_view())]
+class OnlyWithASession(WhoAmI):
+    authentication_classes = (SessionAuthentication,)
+
+
+urlpatterns = [path("who/", WhoAmI.as_view()), path("session/", OnlyWithASession.as_view())]
 pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
 
 
@@ -76,6 +81,11 @@ def test_a_session_changes_nothing_without_the_csrf_token(alice: User) -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(alice)
     assert client.post("/who/").status_code == 403
+
+
+def test_without_a_session_one_is_not_known() -> None:
+    answer = Client().get("/session/")
+    assert (answer.status_code, answer["WWW-Authenticate"]) == (401, "Bearer")
 
 
 def test_a_key_needs_no_csrf_token(raw_key: str) -> None:
