@@ -40,8 +40,7 @@ class Promise:
 def hold(promise: Promise, *, call_id: uuid.UUID) -> IdempotencyRecord:
     """Take the key for a call that is made later in this transaction. Raises KeyIsTaken, after a wait if need be."""
     if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute(f"SET LOCAL lock_timeout = '{OTHERS_WAIT_S}s'")
+        _execute(f"SET LOCAL lock_timeout = '{OTHERS_WAIT_S}s'")
     try:
         # The database looks for the call at the commit: foreign keys are deferred.
         return IdempotencyRecord.objects.create(
@@ -74,8 +73,8 @@ def recall(promise: Promise) -> IdempotencyRecord | None:
 @contextmanager
 def waiting() -> Iterator[None]:
     """Within it, waiting for another request ends after five seconds, with StillAnswering."""
-    if connection.vendor == "sqlite":
-        _set_patience_of_sqlite(OTHERS_WAIT_S)
+    usual_s = connection.settings_dict["OPTIONS"].get("timeout", OTHERS_WAIT_S)
+    _let_sqlite_wait(OTHERS_WAIT_S)
     try:
         yield
     except OperationalError as error:
@@ -86,10 +85,14 @@ def waiting() -> Iterator[None]:
         # It was free for a moment, and a third request was quicker.
         raise StillAnswering from None
     finally:
-        if connection.vendor == "sqlite":
-            _set_patience_of_sqlite(connection.settings_dict["OPTIONS"].get("timeout", OTHERS_WAIT_S))
+        _let_sqlite_wait(usual_s)
 
 
-def _set_patience_of_sqlite(seconds: float) -> None:
+def _let_sqlite_wait(seconds: float) -> None:
+    if connection.vendor == "sqlite":
+        _execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
+
+
+def _execute(statement: str) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
+        cursor.execute(statement)

@@ -2,9 +2,11 @@
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 
 from calls import doorbell
 from calls.doorbell import Doorbell
@@ -74,11 +76,13 @@ def test_a_ring_while_nobody_waits_is_heard_afterwards() -> None:
 @on_postgresql
 @pytest.mark.django_db(transaction=True)
 def test_a_lost_connection_is_made_anew() -> None:
-    listener = Doorbell(threading.Event())
+    told_to_stop = threading.Event()
+    told_to_stop.set()  # so that it does not rest after the error
+    listener = Doorbell(told_to_stop)
     listener.wait(0.01)
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%%' AND pid <> pg_backend_pid()")
-    listener.wait(0.01)
+    listener.wait(LONG_S)
     assert listener._connection is None
     listener.wait(0.01)
     doorbell.ring()
@@ -86,3 +90,65 @@ def test_a_lost_connection_is_made_anew() -> None:
     listener.wait(LONG_S)
     assert time.monotonic() - before < 5
     listener.close()
+
+
+class Bell:
+    """A connection to PostgreSQL as the doorbell uses it; the tests above hold it to the real one."""
+
+    vendor = "postgresql"
+    wrap_database_errors = nullcontext()
+
+    def __init__(self) -> None:
+        self.executed: list[str] = []
+        self.rings: list[object] = []
+        self.is_lost = self.is_closed = False
+        self.connection = self
+
+    def cursor(self) -> AbstractContextManager["Bell"]:
+        return nullcontext(self)
+
+    def execute(self, sql: str) -> None:
+        self.executed.append(sql)
+
+    def notifies(self, *, timeout: float, stop_after: int) -> Iterator[object]:
+        if self.is_lost:
+            raise OperationalError("terminating connection")
+        yield from self.rings[:stop_after]
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+@pytest.fixture
+def bells(monkeypatch: pytest.MonkeyPatch) -> list[Bell]:
+    made: list[Bell] = []
+
+    def create_connection(_alias: str) -> Bell:
+        made.append(Bell())
+        return made[-1]
+
+    monkeypatch.setattr(doorbell, "connection", Bell())
+    monkeypatch.setattr(doorbell.connections, "create_connection", create_connection)
+    return made
+
+
+def test_one_connection_listens_as_long_as_it_lives(bells: list[Bell]) -> None:
+    told_to_stop = threading.Event()
+    told_to_stop.set()
+    listener = Doorbell(told_to_stop)
+    listener.wait(LONG_S)
+    bells[0].rings = ["ring"]
+    listener.wait(LONG_S)
+    assert (len(bells), bells[0].executed) == (1, ["LISTEN chamada_calls"])
+    bells[0].is_lost = True
+    listener.wait(LONG_S)
+    assert bells[0].is_closed
+    listener.wait(LONG_S)
+    assert (len(bells), bells[1].is_closed) == (2, False)
+    listener.close()
+    assert bells[1].is_closed
+
+
+def test_a_ring_is_one_statement(bells: list[Bell]) -> None:
+    doorbell.ring()
+    assert doorbell.connection.executed == ["NOTIFY chamada_calls"]  # type: ignore[attr-defined]

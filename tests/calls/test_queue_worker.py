@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import structlog
 from django.core.management import call_command
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from pytest_django import Settings
 
 from accounts.models import Organization
@@ -83,7 +83,12 @@ def test_a_step_that_fails_is_logged_and_does_not_end_the_others(monkeypatch: py
 def test_a_call_that_is_asked_for_is_dispatched_while_it_runs(organization: Organization, livekit_line: FakeLiveKit) -> None:
     stop, opened = threading.Event(), threading.Event()
     livekit_line.before["CreateRoom"] = opened.set
-    worker = threading.Thread(target=queue_worker.run, args=(stop,))
+
+    def run() -> None:
+        queue_worker.run(stop)
+        connection.close()
+
+    worker = threading.Thread(target=run)
     worker.start()
     try:
         call = request_call(organization=organization, by=a_requester(), order=an_order()).call

@@ -1,6 +1,7 @@
 """A call is asked for once and only once; what is refused says why, and every asking is kept (R1, R14)."""
 
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -333,6 +334,26 @@ def test_a_key_that_was_never_used_recalls_nothing(organization: Organization) -
 def test_a_key_that_a_third_request_took_meanwhile_is_still_being_answered() -> None:
     with pytest.raises(StillAnswering), idempotency.waiting():
         raise idempotency.KeyIsTaken
+
+
+@pytest.mark.parametrize(
+    ("vendor", "statements"),
+    [
+        ("postgresql", ["SET LOCAL lock_timeout = '5s'"]),
+        ("sqlite", ["PRAGMA busy_timeout = 5000", "PRAGMA busy_timeout = 20000"]),
+    ],
+)
+def test_each_database_is_told_how_long_to_wait_in_its_own_words(
+    organization: Organization, monkeypatch: pytest.MonkeyPatch, vendor: str, statements: list[str]
+) -> None:
+    # That the words work is shown where it is the database: test_races.
+    told: list[str] = []
+    monkeypatch.setattr(idempotency, "_execute", told.append)
+    monkeypatch.setattr(idempotency, "connection", SimpleNamespace(vendor=vendor, settings_dict={"OPTIONS": {"timeout": 20}}))
+    with idempotency.waiting():
+        call = make_call(organization=organization)
+        idempotency.hold(Promise(organization=organization, key="k", body_digest=""), call_id=call.pk)
+    assert told == statements
 
 
 def test_another_trouble_of_the_database_is_not_taken_for_a_wait() -> None:
