@@ -8,7 +8,7 @@ import structlog
 from django.db import DatabaseError, connections
 from livekit.agents import JobContext, JobProcess
 
-from agent_worker import job_process, spool
+from agent_worker import job_process, spool, warm  # noqa: F401  # warm: for the forkserver, which imports this module
 from agent_worker.caller import run_call
 from agent_worker.journal import in_database
 from agent_worker.lines.phone import PhoneLine

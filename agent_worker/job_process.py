@@ -2,11 +2,13 @@
 
 import logging
 import multiprocessing
+import os
 import signal
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 
 import structlog
+from django.conf import settings
 
 # Loaded once in the forkserver, and inherited by every job process. The last two are what livekit-agents itself appends
 # to this list when it starts the forkserver; here it is started before, by `prove_that_one_starts`.
@@ -55,6 +57,8 @@ def start_forkserver() -> None:
     A service manager, or a terminal, that signals the whole group would kill it, and every call with it, where the worker means to
     drain. It ends by itself when the worker has gone.
     """
+    # Python 3.11's looks for what it preloads in its own path alone, and passes over in silence what it does not find there.
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(settings.BASE_DIR), os.environ.get("PYTHONPATH"))))
     resource_tracker.ensure_running()  # on its own way it would unblock the signal again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     try:
