@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -127,34 +128,37 @@ class Opening:
 
     async def _play(self, conversation: Conversation, recording: Recording, spoken: Spoken) -> None:
         handle = conversation.session.say(recording.text, audio=recording.frames())
-        greeting = Greeting(conversation)
         ends_at = time.monotonic() + recording.duration_s
-        while not await conversation.opening_over(handle, LOOKS_EVERY_S):
-            if conversation.ear.heard_speech:
-                if greeting.asked and not greeting.dropped:
-                    greeting.drop()
-            elif not greeting.asked and time.monotonic() >= ends_at - GREETING_LEAD_S:
-                greeting.ask()
-        if not (greeting.asked or conversation.ear.heard_speech):
-            greeting.ask()
-        greeting.close()
+        await self._with_greeting(conversation, handle, lambda: time.monotonic() >= ends_at - GREETING_LEAD_S)
         spoken.heard_to_end = not handle.interrupted
 
     async def _have_it_spoken(self, conversation: Conversation, spoken: Spoken) -> None:
         """There is no recording yet: the model says it, told to do so word for word, and what it said is compared."""
         log.info("opening is spoken by the model")
         handle = conversation.session.generate_reply(instructions=read_out(self.text), tool_choice="none")
-        while not await conversation.opening_over(handle, LOOKS_EVERY_S):
-            continue
+        before = conversation.responses_done
+        # The model is done with it long before the callee has heard it, and free for the greeting.
+        await self._with_greeting(conversation, handle, lambda: conversation.responses_done > before)
         if not handle.interrupted and same_words(conversation.opening_text, self.text):
-            if not conversation.ear.heard_speech:
-                conversation.model_session.send_event({"type": "response.create"})
             spoken.heard_to_end = True
             return
         log.warning("opening was not spoken as it is written")
         if recording := await self._recording_soon():
             spoken.how = recording.how
             await self._play(conversation, recording, spoken)
+
+    async def _with_greeting(self, conversation: Conversation, handle: SpeechHandle, is_time: Callable[[], bool]) -> None:
+        """Until the opening is over; the greeting is asked for when it `is_time`, unless the callee speaks."""
+        greeting = Greeting(conversation)
+        while not await conversation.opening_over(handle, LOOKS_EVERY_S):
+            if conversation.ear.heard_speech:
+                if greeting.asked and not greeting.dropped:
+                    greeting.drop()
+            elif not greeting.asked and is_time():
+                greeting.ask()
+        if not (greeting.asked or conversation.ear.heard_speech):
+            greeting.ask()
+        greeting.close()
 
     async def _recording_soon(self) -> Recording | None:
         if self._prepared is None:
