@@ -95,8 +95,7 @@ def _until(status: Status, now: Any) -> dict[str, Any]:
     if status == Status.SCHEDULED:
         return {}
     if status == Status.ENDED:
-        reached = {"queued_at": now, "ended_at": now, "outcome": Outcome.CANCELED, "ended_reason": Reason.STAFF_CANCELED}
-        return reached
+        return {"queued_at": now, "ended_at": now, "outcome": Outcome.CANCELED, "ended_reason": Reason.STAFF_CANCELED}
     passed = list(REACHED)[: list(REACHED).index(Status.IN_PROGRESS if status == Status.TRANSFERRING else status) + 1]
     times = {REACHED[state]: now + timedelta(seconds=second) for second, state in enumerate(passed)}
     return times | ({"claim": CLAIM} if status != Status.QUEUED else {})
