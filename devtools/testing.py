@@ -98,7 +98,8 @@ def e2e(arguments: argparse.Namespace) -> int:
     environment("requirements-dev.txt")
     servers()
     steps = Steps()
-    steps.pytest("end to end", "-m", "e2e", *(arguments.pytest or ["tests/e2e"]))
+    names_a_file = any(Path(argument.split("::")[0]).exists() for argument in arguments.pytest)
+    steps.pytest("end to end", "-m", "e2e", *arguments.pytest, *([] if names_a_file else ["tests/e2e"]))
     return steps.finish()
 
 

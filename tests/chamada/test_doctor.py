@@ -69,6 +69,12 @@ def refused_port() -> str:
     return f"http://127.0.0.1:{server.server_port}"
 
 
+@pytest.fixture(autouse=True)
+def on_a_developers_machine(settings: Settings) -> None:
+    """Whatever database the tests run on: the settings of one where data is not to last."""
+    settings.ON_POSTGRESQL = False
+
+
 def apply(settings: Settings, **values: object) -> None:
     for name, value in values.items():
         setattr(settings, name, value)
