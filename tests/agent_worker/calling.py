@@ -110,7 +110,8 @@ def dispatched_call(version: PersonaVersion, *, line: LineKind = LineKind.SANDBO
         call.opening_text = opening
         call.save(update_fields=["opening_text"])
     assert lifecycle.claim_for_dispatch(call, by="dialer")
-    return call
+    # Whole: a test cannot read on from within its event loop.
+    return Call.objects.select_related("persona_version", "organization").get(pk=call.pk)
 
 
 @asynccontextmanager
