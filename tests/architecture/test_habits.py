@@ -10,12 +10,13 @@ BROAD = {"Exception", "BaseException"}
 BROAD_PER_THOUSAND_LINES = 0.3
 LOG_VERBS = {"debug", "info", "warning", "error", "exception", "critical", "log", "adebug", "ainfo", "awarning", "aerror", "aexception"}
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK|for now|in production you would)\b")
-# Settings are read in the first. The others only say which settings file it is, or switch off what a library reads there.
+# Settings are read in the first. The others only say which settings file it is, or set what a library or a child process reads there.
 MAY_TOUCH_THE_ENVIRONMENT = {
     "chamada/environment.py",
     "chamada/asgi.py",
     "chamada/wsgi.py",
     "agent_worker/bootstrap.py",
+    "agent_worker/job_process.py",
     "agent_worker/metrics.py",
 }
 

@@ -32,7 +32,7 @@ def test_the_first_rendering_stays() -> None:
     openings.keep(KEY, PCM)
     openings.keep(KEY, b"\0\0")
     assert openings.find(KEY) == PCM
-    assert default_storage.listdir("openings")[1] == [f"{KEY}.wav"]
+    assert [name for name in default_storage.listdir("openings")[1] if name.startswith(KEY)] == [f"{KEY}.wav"]
 
 
 @pytest.mark.parametrize("length", [0, 20, 400])
