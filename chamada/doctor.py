@@ -35,15 +35,15 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was found of one subject; `todo` says what to do where something is wrong."""
+    """What was found of one subject; `remedy` says what to do where something is wrong."""
 
     subject: str
     state: State
     says: str
-    todo: str = ""
+    remedy: str = ""
 
     def __str__(self) -> str:
-        return f"{self.state:<6} {self.subject:<9} {self.says} {self.todo}".rstrip()
+        return f"{self.state:<6} {self.subject:<9} {self.says} {self.remedy}".rstrip()
 
 
 Check = Callable[[], Finding]

@@ -118,7 +118,7 @@ def test_a_missing_migration_is_named_with_its_cure() -> None:
     newest = MigrationLoader(connection).graph.leaf_nodes("calls")[0]
     MigrationRecorder(connection).record_unapplied(*newest)
     finding = doctor.check_database()
-    assert (finding.state, finding.todo) == (State.WRONG, "Run `manage.py migrate`.")
+    assert (finding.state, finding.remedy) == (State.WRONG, "Run `manage.py migrate`.")
 
 
 @pytest.mark.django_db
@@ -143,7 +143,7 @@ def test_no_livekit_is_the_sandbox_line_and_no_fault(settings: Settings) -> None
 def test_half_a_livekit_is_wrong(settings: Settings) -> None:
     apply(settings, LIVEKIT_URL="ws://127.0.0.1:1")
     finding = doctor.check_livekit()
-    assert (finding.state, finding.todo) == (State.WRONG, "Set LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET.")
+    assert (finding.state, finding.remedy) == (State.WRONG, "Set LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET.")
 
 
 def test_a_livekit_that_answers_is_ok(settings: Settings, service: Service) -> None:
