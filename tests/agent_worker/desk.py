@@ -45,9 +45,7 @@ def dispatch() -> None:
 
 
 def requested(line: LineKind) -> Call:
-    version = PersonaVersion.objects.first() or published_version(
-        organization=OrganizationFactory(phone_line=True), slug="restaurante"
-    )
+    version = PersonaVersion.objects.first() or published_version(organization=OrganizationFactory(phone_line=True), slug="restaurante")
     consent = ConsentClaim(purpose="transactional", basis="contact form", obtained_at=timezone.now(), text_version="2026-11")
     order = CallOrder(phone_number=pt_mobile(Call.objects.count()), persona="restaurante", line=line, consent=consent)
     return request_call(organization=version.persona.organization, by=Requester(user=None, channel="api"), order=order).call
