@@ -17,9 +17,7 @@ pytestmark = pytest.mark.django_db
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
-@pytest.mark.parametrize(
-    ("purpose", "days"), [(Purpose.DEMO_CALL, 1), (Purpose.TRANSACTIONAL, 30), (Purpose.MARKETING, 730)], ids=str
-)
+@pytest.mark.parametrize(("purpose", "days"), [(Purpose.DEMO_CALL, 1), (Purpose.TRANSACTIONAL, 30), (Purpose.MARKETING, 730)], ids=str)
 def test_a_consent_holds_as_long_as_its_purpose_allows(organization: Organization, purpose: Purpose, days: int) -> None:
     consent = make_consent(organization=organization, purpose=purpose, obtained_at=NOON)
     assert consents.holds(consent, at=NOON + timedelta(days=days, seconds=-1))

@@ -30,7 +30,7 @@ def configuration(*, livekit: LiveKitServer, redis: RedisServer, sip_port: int) 
     closed RTP port stays bound for 30 s; a test machine may be busier than the 90 % at which the service refuses calls.
     """
     config: dict[str, Any] = yaml.safe_load(PRODUCTION.read_text())
-    first_rtp_port = 20000 + os.getpid() % 10 * RTP_PORTS
+    first_rtp_port = 20000 + os.getpid() % 6 * RTP_PORTS
     config |= {
         "api_key": livekit.api_key,
         "api_secret": livekit.api_secret,
