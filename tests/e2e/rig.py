@@ -61,6 +61,7 @@ def environment(
         "SECRET_KEY": secrets.token_urlsafe(40),
         "FIELD_KEYS": _key(),
         "BLIND_INDEX_KEY": _key(),
+        "PYTHONFAULTHANDLER": "1",  # a job that crashes in native code says where
         "DEBUG": "true",
         "LOG_LEVEL": "INFO",
         "DATABASE_URL": database_url,

@@ -76,7 +76,7 @@ async def test_a_call_goes_from_the_opening_to_the_goodbye(rig: Rig, number: str
 
 async def test_a_call_keeps_its_times_its_usage_and_how_fast_it_answered(rig: Rig, number: str) -> None:
     talk = rig.conversation(number, turns=[{"assistant": GREETING}, {"assistant": ASKS}, SAYS_GOODBYE])
-    talk.phone.answers()
+    talk.phone.answers(after_s=1.5)
     await talk.start()
     await talk.greeted()
     await talk.listens(since=await talk.says(WANTS))
