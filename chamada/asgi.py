@@ -4,22 +4,16 @@ HTTP goes through WSGI threads, whose database connections stay open: a trivial 
 through Django's own ASGI handler.
 """
 
-import os
-import sys
 from typing import cast
 
 from a2wsgi import WSGIMiddleware
 from a2wsgi.asgi_typing import Receive, Scope, Send
 from a2wsgi.wsgi_typing import WSGIApp
 from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
-from django.core.wsgi import get_wsgi_application
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chamada.settings")
-try:
-    _http = WSGIMiddleware(cast("WSGIApp", get_wsgi_application()), workers=settings.WEB_THREADS)
-except ImproperlyConfigured as wrong:
-    sys.exit(f"Settings: {wrong}")
+from .wsgi import application as _wsgi
+
+_http = WSGIMiddleware(cast("WSGIApp", _wsgi), workers=settings.WEB_THREADS)
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
