@@ -151,6 +151,7 @@ class _Run:
     def _digit(self, digit: str) -> None:
         self.controller.note("digit", facts={"digit": digit})
         if digit == OPT_OUT_KEY and self.controller.is_answered:
+            self.controller.decided(Reason.CALLEE_REQUESTED_OPT_OUT)
             self.controller.suppress(SuppressionReason.KEY_PRESSED)
             ending = after_answer(Reason.CALLEE_REQUESTED_OPT_OUT, EndedBy.CALLEE, sentence="opted_out_by_key")
             self.controller.finish(ending)

@@ -48,6 +48,7 @@ class Conversation:
         journal: Journal,
         watchdogs: Watchdogs,
         model_stumbles: Callable[[ErrorEvent], None],
+        callee_said: Callable[[str], None],
     ) -> None:
         self.session, self.agent, self.ear, self.journal, self.watchdogs = session, agent, ear, journal, watchdogs
         self.figures = Figures()
@@ -59,7 +60,7 @@ class Conversation:
         self.opening_text = ""
         self._opening_was_spoken = asyncio.Event()
         self.first_sound: asyncio.Future[float] = asyncio.get_running_loop().create_future()
-        self._model_stumbles = model_stumbles
+        self._model_stumbles, self._callee_said = model_stumbles, callee_said
         self._half_heard: dict[str, TurnDraft] = {}
         self._unheard: set[str] = set()
         self._nothing_unheard = asyncio.Event()
@@ -200,6 +201,8 @@ class Conversation:
             return
         self._half_heard.pop(item.id, None)
         is_user = item.role == "user"
+        if is_user:
+            self._callee_said(text)
         is_opening = self.opening_is_spoken and not is_user
         if is_opening:
             self.opening_text = text

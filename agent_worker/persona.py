@@ -7,6 +7,7 @@ from django.conf import settings
 
 from calls.briefing import Briefing
 from calls.models import Call
+from contacts.models import SuppressionReason
 
 from .attention import Attention
 from .controller import CallController
@@ -15,6 +16,7 @@ from .hearing import Ear
 from .journal import Journal
 from .lines.base import Endpoint, Line
 from .opening import Opening
+from .opt_out import asks_not_to_be_called
 from .realtime_model import PersonaModel
 from .session import build_agent, build_session
 from .tools import CallTools
@@ -63,6 +65,7 @@ class Persona:
             journal=journal,
             watchdogs=watchdogs,
             model_stumbles=self.attention.model_stumbles,
+            callee_said=self._callee_said,
         )
         self.tools.conversation = self.attention.conversation = self.conversation
 
@@ -75,6 +78,11 @@ class Persona:
             {"opening_spoken": spoken.how, "opening_heard_to_end": spoken.heard_to_end, "opening_at_ms": spoken.at_ms} if spoken else {}
         )
         return {"usage": measured.usage, "latency": measured.latency, **opening}
+
+    def _callee_said(self, text: str) -> None:
+        if asks_not_to_be_called(text, opening=self.briefing.opening):
+            log.info("callee asked not to be called again")
+            self.tools.note_opt_out(SuppressionReason.OPT_OUT_ON_CALL)
 
     async def aclose(self) -> None:
         await self.conversation.close()

@@ -145,11 +145,15 @@ class CallTools:
 
     # -- what they have in common -----------------------------------------------------------------------------------
 
-    async def opt_out(self, why: SuppressionReason) -> None:
+    def note_opt_out(self, why: SuppressionReason) -> asyncio.Task[Any]:
         """Have the number left in peace: from now on, whatever becomes of this call and of the database."""
-        controller = self.controller
-        controller.decided(Reason.CALLEE_WRONG_NUMBER if why is SuppressionReason.WRONG_NUMBER else Reason.CALLEE_REQUESTED_OPT_OUT)
-        await asyncio.wait([controller.suppress(why)], timeout=WAITS_FOR_DATABASE_S)
+        wrong = why is SuppressionReason.WRONG_NUMBER
+        self.controller.decided(Reason.CALLEE_WRONG_NUMBER if wrong else Reason.CALLEE_REQUESTED_OPT_OUT)
+        return self.controller.suppress(why)
+
+    async def opt_out(self, why: SuppressionReason) -> None:
+        """The same, and wait a moment for the database: the model is told that it is done."""
+        await asyncio.wait([self.note_opt_out(why)], timeout=WAITS_FOR_DATABASE_S)
 
     def _was_announced(self, tool: str) -> bool:
         """Did the callee hear the persona before this? Else the model is sent back to say it, once."""

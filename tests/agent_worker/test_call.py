@@ -77,9 +77,8 @@ async def test_a_callee_who_hangs_up_in_mid_sentence_leaves_what_they_heard(call
     long = "Temos bacalhau à Brás, polvo à lagareiro, robalo grelhado, arroz de marisco e ainda uma sopa de peixe muito boa."
 
     async def does(callee: Caller) -> None:
-        await callee.listen(0.1)
-        await until(lambda: bool(rig.emulator.sessions[0].journal.of("response.done", "server")), within_s=20)
-        await asyncio.sleep(2.5)
+        await callee.handset.heard_something()
+        await asyncio.sleep(rig.seconds_of(OPENING) + 2)  # there is no gap between the opening and what follows
 
     async with rig_for(call, {"turns": [{"assistant": long}]}) as rig:
         ended = await rig.run(does)

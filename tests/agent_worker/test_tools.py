@@ -140,6 +140,14 @@ async def test_an_opt_out_holds_at_once_and_is_why_the_call_ends_whoever_hangs_u
         assert await tool_answers(rig) == [("register_opt_out", WORDS["opt_out_done"])]
 
 
+async def test_a_plain_opt_out_holds_although_the_model_does_nothing_about_it(call: Call) -> None:
+    async with rig_for(call, {"turns": [GREETING, {"assistant": "Mas temos uma oferta muito boa!"}, GOODBYE]}) as rig:
+        ended = await rig.run(asks("Não me liguem mais!", "Já disse que não."))
+        assert (ended.ended_reason, ended.ended_by) == ("callee.requested_opt_out", "assistant")
+        assert (await Suppression.objects.aget()).reason == "opt_out_on_call"
+        assert await tool_answers(rig) == [("end_call", "")]
+
+
 async def test_a_wrong_number_is_taken_off(call: Call) -> None:
     turns = [GREETING, {"tool": {"name": "wrong_number", "arguments": {}}}, GOODBYE]
     async with rig_for(call, {"turns": turns}) as rig:
