@@ -72,6 +72,24 @@ async def test_who_asks_not_to_be_called_is_not_called_again(rig: Rig, number: s
     assert (again.status_code, again.json()["code"], talk.phone.rings) == (422, "policy.do_not_call", 1)
 
 
+async def test_an_opt_out_holds_although_the_model_ignores_it(rig: Rig, number: str) -> None:
+    talk = await greeted(rig, number, {"assistant": "Temos um prato do dia excelente, não quer saber qual é?"})
+    await talk.phone.heard_speech(since=await talk.says("Não me liguem mais."))
+    await talk.phone.hangs_up_now()
+    assert (await talk.ended())["ended_reason"] == "callee.requested_opt_out"
+    again = await rig.request("POST", "/api/start_call", json={"phone_number": number, "persona": "restaurante"})
+    assert (again.status_code, again.json()["code"]) == (422, "policy.do_not_call")
+
+
+async def test_an_opt_out_holds_although_the_callee_hangs_up_on_it(rig: Rig, number: str) -> None:
+    talk = await greeted(rig, number)
+    await talk.says("Não me liguem mais.")
+    await talk.phone.hangs_up_now()
+    assert (await talk.ended())["ended_reason"] == "callee.hangup"
+    again = await rig.request("POST", "/api/start_call", json={"phone_number": number, "persona": "restaurante"})
+    assert (again.status_code, again.json()["code"]) == (422, "policy.do_not_call")
+
+
 async def test_the_key_nine_opts_out_and_is_answered(rig: Rig, number: str) -> None:
     talk = await greeted(rig, number)
     pressed_at = talk.phone.recording.last_voice_at

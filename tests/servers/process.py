@@ -12,7 +12,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 POLL_S = 0.05
-TAIL_LINES = 40
+TAIL_LINES = 100
 LINE_CHARACTERS = 400
 
 running: list["Process"] = []  # what a failed test shows the logs of
