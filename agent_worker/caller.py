@@ -16,6 +16,7 @@ from calls.lifecycle import claim_for_dial
 from calls.models import Call
 from calls.states import EndedBy, Fault, Reason
 from contacts.models import SuppressionReason
+from personas.exceptions import PersonaError
 
 from . import spool
 from .controller import CallController, NotOursAnyMore
@@ -114,7 +115,12 @@ class _Run:
 
     async def _talk(self) -> None:
         controller = self.controller
-        briefing = await in_database(brief, self.call)
+        try:
+            briefing = await in_database(brief, self.call)
+        except PersonaError as wrong:
+            log.error("persona cannot be used", why=wrong.code)
+            controller.finish(controller.failed(Reason.ERROR_CONFIGURATION_PERSONA, Fault.CONFIGURATION))
+            return
         self.persona = persona = Persona(
             briefing,
             endpoint=self.endpoint,

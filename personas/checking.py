@@ -4,15 +4,22 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import product
 from typing import Any
 
 from django.utils.translation import gettext as _
 
+from accounts.models import Organization
+from accounts.purposes import Purpose
+
 from . import voices
-from .exceptions import TemplateError
-from .models import PersonaText
-from .prompts import FRAME_NAMES, GREETING_NAMES, TEXT_NAMES
-from .templating import MAX_TEMPLATE, check_template
+from .exceptions import PromptTooLong, TemplateError
+from .models import PersonaText, PersonaVersion
+from .moments import in_words
+from .platform import words as platform_words
+from .prompts import FRAME_NAMES, GREETING_NAMES, MAX_CUSTOMER_NAME, TEXT_NAMES, CallFacts, instructions_for
+from .templating import MAX_TEMPLATE, MAX_VALUE, check_template
 from .tools_registry import OPTIONAL
 
 MAX_INSTRUCTION_WORDS = 700
@@ -90,6 +97,38 @@ def problems_of_fact(fact: Mapping[str, Any]) -> Problems:
     if sentences := [*_of_lines(fact["aliases"], Limit(MAX_ALIASES, MAX_ALIAS))]:
         problems["aliases"] = sentences
     return problems
+
+
+def problems_of_prompt(version: PersonaVersion) -> list[str]:
+    """What is wrong with the whole prompt of a version (whose parts are right) in the calls that make it longest."""
+    purposes, recordings = Purpose.values, platform_words(version.locale).recording_note
+    for purpose, recording, transfer_available in product(purposes, recordings, (False, True)):
+        call = CallFacts(
+            organization="x" * _longest("name"),
+            of_organization="x" * _longest("of_organization"),
+            purpose=purpose,
+            customer_name="x" * MAX_CUSTOMER_NAME,
+            now=_longest_moment(version.locale),
+            transfer_available=transfer_available,
+            recording=recording,
+            max_minutes=99,
+            variables=dict.fromkeys(version.variables, "x" * MAX_VALUE),
+        )
+        try:
+            instructions_for(version, call)
+        except PromptTooLong as error:
+            return [str(error)]
+    return []
+
+
+def _longest(column: str) -> int:
+    length: int = Organization._meta.get_field(column).max_length  # type: ignore[union-attr, assignment]
+    return length
+
+
+def _longest_moment(locale: str) -> datetime:
+    week_in_each_month = (datetime(2026, month, day, 23, 59, tzinfo=UTC) for month in range(1, 13) for day in range(10, 17))
+    return max(week_in_each_month, key=lambda moment: len(in_words(moment, locale)))
 
 
 def _of_instructions(text: PersonaText) -> Iterable[str]:

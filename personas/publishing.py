@@ -8,7 +8,7 @@ from django.db.models import Max
 from accounts.models import Organization, User
 from accounts.permissions import Action, check_may
 
-from .checking import problems_of, problems_of_facts
+from .checking import problems_of, problems_of_facts, problems_of_prompt
 from .exceptions import NotPublishable, UnknownPersona, UnknownVersion, UnpublishedPersona
 from .models import Persona, PersonaText, PersonaVersion
 
@@ -44,6 +44,8 @@ def check_publishable(persona: Persona) -> None:
     problems = problems_of(persona)
     if sentences := problems_of_facts(facts_of(persona)):
         problems["facts"] = sentences
+    if not problems and (sentences := problems_of_prompt(draft_of(persona))):
+        problems["instructions"] = sentences
     if problems:
         raise NotPublishable(problems)
 

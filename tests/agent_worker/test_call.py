@@ -117,6 +117,14 @@ async def test_a_model_that_cannot_be_had_stops_the_ringing(
         assert "in_progress" not in await rig.events()
 
 
+async def test_a_persona_that_makes_no_prompt_is_the_fault_of_its_configuration(call: Call) -> None:
+    await sync_to_async(PersonaVersion.objects.update)(instructions="{{ prato }}")
+    async with rig_for(call) as rig:
+        ended = await rig.run(stays)
+        assert how(ended) == ("failed", "error.configuration.persona", "platform", "configuration")
+        assert (ended.answered_at, rig.emulator.sessions) == (None, [])
+
+
 async def test_a_model_that_fails_after_the_answer_is_apologised_for(call: Call) -> None:
     faults = [{"kind": "error", "code": "insufficient_quota", "after_s": 6}]
     async with rig_for(call, faults=faults) as rig:

@@ -54,6 +54,16 @@ def test_a_draft_with_something_wrong_is_not_published(organization: Organizatio
     assert not PersonaVersion.objects.exists()
 
 
+def test_a_prompt_that_some_call_would_make_too_long_is_not_published(organization: Organization) -> None:
+    persona = PersonaFactory(organization=organization, variables=["prato"], never=["{{ prato }} " * 20] * 4)
+    publishing.check_publishable(persona)
+    persona.never *= 2
+    with pytest.raises(NotPublishable) as refusal:
+        publishing.check_publishable(persona)
+    assert set(refusal.value.problems) == {"instructions"}
+    assert "at most 40000 fit" in str(refusal.value)
+
+
 def test_a_refusal_may_speak_of_braces(organization: Organization) -> None:
     persona = PersonaFactory(organization=organization, greeting="{{ a.b }} {x}")
     with pytest.raises(NotPublishable) as refusal:
