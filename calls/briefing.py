@@ -34,7 +34,7 @@ class Briefing:
 
 
 def brief(call: Call) -> Briefing:
-    """The briefing for `call`, as of now."""
+    """The briefing for `call`, as of now. Raises PersonaError for a version whose texts do not make a prompt."""
     version = call.persona_version
     transfer_number = version.transfer_number or settings.TRANSFER_PHONE_NUMBER
     facts = facts_of(call, transfer_available=bool(transfer_number))
@@ -62,5 +62,6 @@ def facts_of(call: Call, *, transfer_available: bool) -> CallFacts:
         now=timezone.now().astimezone(zone),
         transfer_available=transfer_available,
         max_minutes=max(1, round(call.max_duration_s / 60)),
+        opening=call.opening_text,
         variables=call.variables,
     )

@@ -64,7 +64,11 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class CallFacts:
-    """What a prompt says of one call. `now` is aware, in the callee's zone; `max_minutes` is how long it may last."""
+    """What a prompt says of one call.
+
+    `now` is aware, in the callee's zone; `max_minutes` is how long it may last; `opening` is what is spoken first, "" for what the
+    platform says today.
+    """
 
     organization: str
     of_organization: str
@@ -74,6 +78,7 @@ class CallFacts:
     customer_name: str = ""
     transfer_available: bool = False
     recording: str = "off"
+    opening: str = ""
     variables: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -97,7 +102,7 @@ def instructions_for(version: PersonaVersion, call: CallFacts) -> str:
 def parts_for(version: PersonaVersion, call: CallFacts) -> list[Part]:
     """The same in pieces, each with whose words it is made of. Joined they are `instructions_for`."""
     values = _values(version, call)
-    opening = opening_text(
+    opening = call.opening or opening_text(
         locale=version.locale,
         gender=version.self_gender,
         of_organization=call.of_organization,

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from personas import prompts
+from personas.exceptions import PersonaError
 
 from .. import briefing
 from ..models import Call, CallEvent, Turn, TurnRole
@@ -194,11 +195,14 @@ def _seconds(call: Call, turns: list[Turn]) -> Iterator[tuple[float, float]]:
 
 
 def prompt_of(call: Call) -> str:
-    """The instructions that the model got, at the time of the call."""
+    """The instructions for the call's time and its opening, with the organization's and the platform's words of today."""
     can_transfer = bool(call.persona_version.transfer_number or settings.TRANSFER_PHONE_NUMBER)
     facts = briefing.facts_of(call, transfer_available=can_transfer)
     then = (call.answered_at or call.created_at).astimezone(facts.now.tzinfo)
-    return prompts.instructions_for(call.persona_version, replace(facts, now=then))
+    try:
+        return prompts.instructions_for(call.persona_version, replace(facts, now=then))
+    except PersonaError as wrong:
+        return _("They cannot be built: %(reason)s") % {"reason": wrong}
 
 
 def facts_of(call: Call) -> list[tuple[str, list[tuple[str, str]]]]:

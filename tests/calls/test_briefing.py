@@ -21,9 +21,10 @@ pytestmark = pytest.mark.django_db
 
 def test_a_briefing_holds_all_that_the_agent_needs(persona_version: PersonaVersion, settings: Settings) -> None:
     settings.TRANSFER_PHONE_NUMBER, settings.REALTIME_MODEL = "", "gpt-realtime-2.1-mini"
-    call = make_call(Status.DIALING, version=persona_version, customer_name="Ana", opening_text="Olá.")
+    call = make_call(Status.DIALING, version=persona_version, customer_name="Ana", opening_text="Olá, sou a máquina.")
     briefing = brief(call)
-    assert (briefing.version, briefing.model, briefing.opening) == (persona_version, "gpt-realtime-2.1-mini", "Olá.")
+    assert (briefing.version, briefing.model, briefing.opening) == (persona_version, "gpt-realtime-2.1-mini", "Olá, sou a máquina.")
+    assert "«Olá, sou a máquina.»" in briefing.instructions
     assert briefing.greeting == "Em que posso ajudar?"
     assert "Atendes pela Taberna do Cais." in briefing.instructions
     assert [fact["key"] for fact in briefing.facts] == ["horario"]

@@ -55,6 +55,10 @@ def line_with(text: str, prompt: str) -> str:
     return next(line for line in prompt.splitlines() if text in line)
 
 
+def test_the_prompt_quotes_the_opening_that_the_call_has() -> None:
+    assert "«Olá, sou eu.»" in instructions_for(version(), replace(CALL, opening="Olá, sou eu."))
+
+
 def test_the_prompt_is_the_frame_with_the_persona_in_it() -> None:
     prompt = instructions_for(version(role_name="receção"), CALL)
     assert prompt.startswith("# 1. As regras que valem mais do que todas")

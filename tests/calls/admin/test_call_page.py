@@ -13,6 +13,7 @@ from calls.admin import page as pages
 from calls.models import Call, CallEvent, Turn, TurnRole
 from calls.states import EndedBy, Fault, Outcome, Status
 from contacts.models import Suppression
+from personas.models import PersonaVersion
 from tests.conftest import Login
 
 from .conftest import MakeCall
@@ -140,6 +141,18 @@ def test_the_prompt_is_the_one_of_the_calls_own_time(login: Login, alice: User, 
     assert talked.answered_at
     assert str(talked.answered_at.year) in pages.prompt_of(talked)
     assert "Atendes pela Taberna do Cais." in text_of(login, alice, talked)
+
+
+def test_the_prompt_has_the_calls_own_opening(login: Login, alice: User, talked: Call) -> None:
+    Call.objects.filter(pk=talked.pk).update(opening_text="Olá, foi assim que começou.")
+    text = text_of(login, alice, talked)
+    assert "The model's instructions, as they would be built today" in text
+    assert "Olá, foi assim que começou." in text
+
+
+def test_a_call_whose_prompt_cannot_be_built_has_a_page(login: Login, alice: User, talked: Call) -> None:
+    PersonaVersion.objects.filter(pk=talked.persona_version_id).update(instructions="{{ prato }}")
+    assert "They cannot be built: There is no variable “prato” here." in text_of(login, alice, talked)
 
 
 def test_the_trace_has_the_machine_over_and_the_person_under_the_line(talked: Call) -> None:
