@@ -40,6 +40,22 @@ class Environment:
         """A list, separated by commas."""
         return [word.strip() for word in self.text(name).split(",") if word.strip()]
 
+    def hosts(self, name: str) -> list[str]:
+        """Names of hosts as Django compares them: without scheme, port and path; “*” is all, and a dot at the front all within."""
+        hosts = self.words(name)
+        for host in hosts:
+            if not re.fullmatch(r"\*|\.?[^\s/:]+|\[[^\s/\]]+\]", host):
+                raise WrongSetting(name, f"names “{host}”, and has to name hosts alone, without https://, port or path: chamada.example.")
+        return hosts
+
+    def secret(self, name: str) -> str:
+        """A key that travels in a header, or "" when the variable is unset."""
+        value = self.text(name)
+        if not re.fullmatch(r"[!-~]*", value):
+            # The value is not repeated: a terminal and a log keep what they show.
+            raise WrongSetting(name, "has a character in it that no key has: only ASCII letters, digits and signs, and no spaces.")
+        return value
+
     def flag(self, name: str, default: bool) -> bool:
         value = self.text(name).lower()
         if value in ("1", "true", "yes", "on"):
@@ -78,7 +94,7 @@ class Environment:
     def rate(self, name: str, default: str) -> str:
         """So many in such a time, as the rate limiter writes it: 120/m, 10/h, 5/30s."""
         value = self.text(name, default)
-        if not re.fullmatch(r"[1-9]\d*/\d*[smhd]", value):
+        if not re.fullmatch(r"[1-9]\d*/(?:[1-9]\d*)?[smhd]", value):
             raise WrongSetting(name, f"is “{value}”, and has to be a number per second, minute, hour or day: 120/m.")
         return value
 
@@ -88,7 +104,7 @@ class Environment:
         try:
             parts = urlsplit(value)
             where = parts.path if parts.scheme == "unix" else parts.hostname
-            usable = parts.scheme in schemes and bool(where) and (parts.port is None or parts.port > 0)
+            usable = parts.scheme in schemes and bool(where) and (parts.port is None or parts.port > 0) and not re.search(r"\s", value)
         except ValueError:
             usable = False
         if value and not usable:

@@ -23,7 +23,7 @@ DEBUG = env.flag("DEBUG", default=False)
 # Known to everybody who reads this file: the check chamada.E001 refuses it outside DEBUG and tests, with a real database.
 INSECURE_KEY = "insecure-key-of-a-machine-that-nobody-else-can-reach"
 SECRET_KEY = env.text("SECRET_KEY") or INSECURE_KEY
-ALLOWED_HOSTS = env.words("ALLOWED_HOSTS") or ["localhost", "127.0.0.1", "[::1]"]
+ALLOWED_HOSTS = env.hosts("ALLOWED_HOSTS") or ["localhost", "127.0.0.1", "[::1]"]
 CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
 HTTPS = env.flag("HTTPS", default=False)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
@@ -153,8 +153,8 @@ WHITENOISE_USE_FINDERS = DEBUG
 
 # --- LiveKit and the telephone line -----------------------------------------------------------------------------------
 LIVEKIT_URL = env.url("LIVEKIT_URL", ("ws", "wss", "http", "https"))
-LIVEKIT_API_KEY = env.text("LIVEKIT_API_KEY")
-LIVEKIT_API_SECRET = env.text("LIVEKIT_API_SECRET")
+LIVEKIT_API_KEY = env.secret("LIVEKIT_API_KEY")
+LIVEKIT_API_SECRET = env.secret("LIVEKIT_API_SECRET")
 # What a dispatch tells the agent: "minimal" is ids alone; "full" adds number and name, for agents of others.
 LIVEKIT_DISPATCH_METADATA = env.choice("LIVEKIT_DISPATCH_METADATA", "minimal", ("minimal", "full"))
 SIP_TRUNK_ID = env.text("SIP_TRUNK_ID")
@@ -162,7 +162,7 @@ SIP_FROM_NUMBER = env.phone("SIP_FROM_NUMBER")
 TRANSFER_PHONE_NUMBER = env.phone("TRANSFER_PHONE_NUMBER")
 
 # --- OpenAI Realtime --------------------------------------------------------------------------------------------------
-OPENAI_API_KEY = env.text("OPENAI_API_KEY")
+OPENAI_API_KEY = env.secret("OPENAI_API_KEY")
 OPENAI_BASE_URL = env.url("OPENAI_BASE_URL", ("http", "https"), "https://api.openai.com/v1")
 REALTIME_MODEL = env.text("REALTIME_MODEL", "gpt-realtime-2.1-mini")
 TRANSCRIPTION_MODEL = env.text("TRANSCRIPTION_MODEL", "gpt-4o-mini-transcribe")

@@ -10,6 +10,8 @@ import pytest
 from chamada.environment import Environment, WrongSetting
 
 KEY = "A" * 43 + "="
+NO_KEY = "X has a character in it that no key has: only ASCII letters, digits and signs, and no spaces."
+NO_HOST = "X names “{}”, and has to name hosts alone, without https://, port or path: chamada.example."
 
 
 @pytest.fixture
@@ -29,6 +31,13 @@ def set_to(value: str) -> None:
         (lambda env: env.text("X", "default"), "  spaces go ", "spaces go"),
         (lambda env: env.text("X", "default"), "", "default"),
         (lambda env: env.words("X"), "a, b,,", ["a", "b"]),
+        (
+            lambda env: env.hosts("X"),
+            "chamada.example,.chamada.example,127.0.0.1,[::1],*",
+            ["chamada.example", ".chamada.example", "127.0.0.1", "[::1]", "*"],
+        ),
+        (lambda env: env.secret("X"), " sk-proj_1+/=~! ", "sk-proj_1+/=~!"),
+        (lambda env: env.secret("X"), "", ""),
         (lambda env: env.flag("X", default=False), "Yes", True),
         (lambda env: env.flag("X", default=True), "off", False),
         (lambda env: env.flag("X", default=True), "", True),
@@ -70,6 +79,18 @@ def test_a_good_value_is_read(env: Environment, read: Callable[[Environment], ob
             "X is not an international phone number: + and country first, as in +351 912 345 678.",
         ),
         (lambda env: env.url("X", ("ws", "wss")), "livekit.example", "X is not an address that starts with ws:// or wss://."),
+        (
+            lambda env: env.rate("X", "10/m"),
+            "5/0s",
+            "X is “5/0s”, and has to be a number per second, minute, hour or day: 120/m.",
+        ),
+        (lambda env: env.secret("X"), "sk-é", NO_KEY),
+        (lambda env: env.secret("X"), "sk -1", NO_KEY),
+        (lambda env: env.hosts("X"), "a.example,https://b.example", NO_HOST.format("https://b.example")),
+        (lambda env: env.hosts("X"), "a.example:8000", NO_HOST.format("a.example:8000")),
+        (lambda env: env.hosts("X"), "a.example/", NO_HOST.format("a.example/")),
+        (lambda env: env.url("X", ("ws", "wss")), "wss://x y", "X is not an address that starts with ws:// or wss://."),
+        (lambda env: env.url("X", ("ws", "wss")), "wss://x\ty", "X is not an address that starts with ws:// or wss://."),
         (lambda env: env.url("X", ("ws", "wss")), "ws://host:port", "X is not an address that starts with ws:// or wss://."),
         (
             lambda env: env.keys("X"),
