@@ -43,6 +43,12 @@ class PhoneLineNotOpened(PhoneLineNotAvailable):
     """The phone line is not open for {organization}: a platform administrator opens it. The sandbox line can be used."""
 
 
+class OrganizationClosed(CallError):
+    """This organization is not active: it calls nobody."""
+
+    code = "policy.organization"
+
+
 class ConsentMissing(CallError):
     """Say how the person agreed to be called (consent), or use a key whose declaration says it."""
 

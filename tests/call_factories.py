@@ -62,6 +62,10 @@ def make_call(
     number = number or pt_mobile()
     version = version or published_version(organization=organization or OrganizationFactory())
     organization = version.persona.organization
+    if line == LineKind.PHONE and not organization.phone_line:
+        # Nobody phones without the right to: who tests that it was taken away takes it away afterwards.
+        organization.phone_line = True
+        organization.save(update_fields=["phone_line"])
     call_id = uuid.uuid4()
     now = timezone.now()
     defaults: dict[str, Any] = {

@@ -8,12 +8,13 @@ from collections.abc import Callable, Sequence
 from ..exceptions import CallError
 from .ask import Ask
 from .consent import check_consent
+from .organization import check_organization
 from .suppression import check_suppression
 
 Rule = Callable[[Ask], None]
 
 # In the order in which a person would want to hear them.
-RULES: Sequence[Rule] = (check_consent, check_suppression)
+RULES: Sequence[Rule] = (check_organization, check_consent, check_suppression)
 
 
 def objections(ask: Ask) -> list[CallError]:
@@ -43,8 +44,18 @@ def first_objection(ask: Ask) -> CallError | None:
     return None
 
 
+def suppression_of(ask: Ask) -> CallError | None:
+    """The one objection that is looked for once more when the call is taken for the dial: somebody may have just said it."""
+    try:
+        if ask.refuses:
+            check_suppression(ask)
+    except CallError as refusal:
+        return refusal
+    return None
+
+
 def may_call(ask: Ask) -> bool:
     return first_objection(ask) is None
 
 
-__all__ = ["RULES", "Ask", "check_may_call", "first_objection", "may_call", "objections"]
+__all__ = ["RULES", "Ask", "check_may_call", "first_objection", "may_call", "objections", "suppression_of"]

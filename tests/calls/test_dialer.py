@@ -13,6 +13,7 @@ from django.db import connection
 from django.utils import timezone, translation
 from pytest_django import Settings
 
+from accounts.models import Organization
 from calls import dialer, lifecycle
 from calls import rooms as rooms_module
 from calls.exceptions import FailureKind, GatewayError
@@ -352,3 +353,10 @@ def test_an_opener_without_a_livekit_says_so(settings: Settings) -> None:
     with pytest.raises(GatewayError) as missing:
         Rooms(Gateway.from_settings)
     assert missing.value.kind == FailureKind.NOT_CONFIGURED
+
+
+def test_an_organization_that_lost_the_phone_line_waits_in_no_queue(rooms: Rooms) -> None:
+    call = make_call()
+    Organization.objects.update(phone_line=False)
+    assert not dialer.dial_due(rooms)
+    assert (as_written(call).outcome, as_written(call).ended_reason) == ("blocked", "line.phone_not_available")

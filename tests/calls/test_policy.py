@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from accounts.models import Organization
 from calls import policy
-from calls.exceptions import CallError, ConsentMissing
+from calls.exceptions import CallError, ConsentMissing, OrganizationClosed
 from calls.models import LineKind
 from calls.policy import Ask
 from contacts import suppressions
@@ -18,6 +18,12 @@ from tests.call_factories import make_consent
 from tests.numbers import pt_mobile
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _may_phone(organization: Organization) -> None:
+    organization.phone_line = True
+    organization.save(update_fields=["phone_line"])
 
 
 def ask(organization: Organization, **about: Any) -> Ask:
@@ -70,3 +76,18 @@ def test_the_phone_line_never_reads_what_the_sandbox_wrote(organization: Organiz
     suppress(organization, simulated=True)
     assert codes(ask(organization)) == []
     assert codes(ask(organization, consent=make_consent(organization=organization, simulated=True))) == ["policy.consent"]
+
+
+def test_an_organization_without_the_phone_line_phones_nobody_and_may_use_the_sandbox(organization: Organization) -> None:
+    organization.phone_line = False
+    assert codes(ask(organization)) == ["line.phone_not_available"]
+    assert not policy.may_call(ask(organization))
+    assert codes(ask(organization, line=LineKind.SANDBOX)) == []
+
+
+def test_an_organization_that_is_not_active_phones_nobody(organization: Organization) -> None:
+    organization.is_active = False
+    with pytest.raises(OrganizationClosed):
+        policy.check_may_call(ask(organization))
+    assert codes(ask(organization, line=LineKind.SANDBOX)) == ["policy.organization"]
+    assert policy.may_call(ask(organization, line=LineKind.SANDBOX))
