@@ -172,16 +172,25 @@ def claim_for_dial(*, call_id: UUID | str, claim: str, by: str, worker: str) -> 
     if objection is not None:
         end_blocked(call, by=by, objection=objection)
         return None
-    taken = _move(
-        call,
-        Status.DIALING,
-        # What was ordered since the call was read above counts too.
-        Q(cancel_requested_at=None, expires_at__gt=now),
-        by=by,
-        why="",
-        facts=None,
-        changes={"worker": worker, "heartbeat_at": Now()},
-    )
+    with transaction.atomic():
+        taken = _move(
+            call,
+            Status.DIALING,
+            # What was ordered since the call was read above counts too.
+            Q(cancel_requested_at=None, expires_at__gt=now),
+            by=by,
+            why="",
+            facts=None,
+            changes={"worker": worker, "heartbeat_at": Now()},
+        )
+        # An opt-out may have been committed while the rules were asked: it is looked for behind the row's lock.
+        objection = policy.suppression_of(policy.Ask.about(call, at=now)) if taken else None
+        if objection is not None:
+            transaction.set_rollback(True)
+    if objection is not None:
+        call.refresh_from_db(fields=CHANGES_HERE)
+        end_blocked(call, by=by, objection=objection)
+        return None
     call.heartbeat_at = now
     return call if taken else None
 

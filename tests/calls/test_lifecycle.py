@@ -9,8 +9,8 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone, translation
 
 from accounts.models import Organization
-from calls import lifecycle
-from calls.exceptions import WrongWay
+from calls import lifecycle, policy
+from calls.exceptions import CallError, WrongWay
 from calls.models import Call, CallEvent, LineKind
 from calls.states import WAYS, EndedBy, Fault, Outcome, Reason, Status
 from contacts import consents, suppressions
@@ -336,3 +336,37 @@ def test_the_duration_counts_from_answer_to_end() -> None:
     assert call.duration_s == 61
     assert make_call(Status.ENDED).duration_s is None
     assert str(call) == f"{call.persona_version.slug} · {call.created_at:%Y-%m-%d %H:%M}"
+
+
+@pytest.mark.parametrize(("column", "reason"), [("phone_line", "line.phone_not_available"), ("is_active", "policy.organization")])
+def test_an_organization_that_lost_its_line_since_rings_no_phone(column: str, reason: str) -> None:
+    call = make_call(Status.DISPATCHED)
+    Organization.objects.update(**{column: False})
+    assert lifecycle.claim_for_dial(call_id=call.pk, claim=CLAIM, by="job:1", worker="job:1") is None
+    assert (as_written(call).outcome, as_written(call).ended_reason, as_written(call).dialing_at) == ("blocked", reason, None)
+
+
+def test_an_opt_out_while_the_rules_were_asked_still_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    call = make_call(Status.DISPATCHED)
+    ask_the_rules = policy.first_objection
+
+    def somebody_is_quick(ask: policy.Ask) -> CallError | None:
+        said = ask_the_rules(ask)
+        suppressions.suppress(
+            organization=call.organization, number_index=call.number_index, reason=SuppressionReason.API, by="key:1", simulated=False
+        )
+        return said
+
+    monkeypatch.setattr(policy, "first_objection", somebody_is_quick)
+    assert lifecycle.claim_for_dial(call_id=call.pk, claim=CLAIM, by="job:1", worker="job:1") is None
+    ended = as_written(call)
+    assert (ended.status, ended.outcome, ended.ended_reason, ended.dialing_at) == (Status.ENDED, "blocked", "policy.do_not_call", None)
+    assert [event.new for event in ended.events.all()] == [Status.ENDED]
+
+
+def test_a_sandbox_call_is_taken_whatever_was_said_meanwhile() -> None:
+    call = make_call(Status.DISPATCHED, line=LineKind.SANDBOX)
+    suppressions.suppress(
+        organization=call.organization, number_index=call.number_index, reason=SuppressionReason.API, by="key:1", simulated=True
+    )
+    assert lifecycle.claim_for_dial(call_id=call.pk, claim=CLAIM, by="sandbox:1", worker="sandbox:1") is not None
