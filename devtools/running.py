@@ -75,7 +75,9 @@ def run(arguments: argparse.Namespace) -> int:
     uvicorn = ["-m", "uvicorn", "chamada.asgi:application", "--host", "127.0.0.1", "--port", str(arguments.port)]
     # The web server loads while the data is brought up to date; what is wrong with a setting is told once, by the command.
     seeded = threading.Event()
-    web = [str(PYTHON), *uvicorn, "--log-level", "warning", "--timeout-graceful-shutdown", "5"]
+    # TRUSTED_PROXY_HOPS alone says whose X-Forwarded-For counts, and requests have a log line of their own, without addresses.
+    quiet = ["--no-proxy-headers", "--no-access-log", "--log-level", "warning"]
+    web = [str(PYTHON), *uvicorn, *quiet, "--timeout-graceful-shutdown", "5"]
     parts.start("web", web, env, shown_after=seeded)
     try:
         demo = seed(site, env)

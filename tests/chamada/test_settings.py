@@ -84,3 +84,9 @@ def test_keys_that_everybody_knows_are_refused_where_data_is_to_last() -> None:
 def test_keys_of_ones_own_are_enough_where_data_is_to_last() -> None:
     done = manage("check", DATABASE_URL="postgres://user@127.0.0.1/chamada", REDIS_URL="redis://127.0.0.1", **KEYS)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("file", ["deploy/systemd/chamada-web.service", "devtools/running.py", "README.md"])
+def test_every_way_of_starting_leaves_addresses_to_us(file: str) -> None:
+    text = (ROOT / file).read_text()
+    assert ("--no-proxy-headers" in text, "--no-access-log" in text) == (True, True)
