@@ -50,6 +50,13 @@ class MembershipAdmin(ScopedAdmin):
     def person(self, membership: Membership) -> str:
         return membership.user.name or "–"
 
+    # Who has an account is added by e-mail without being asked: what else it says is not for whoever knows the address.
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        return [name for name in super().get_list_display(request) if request.user.is_superuser or name != "person"]
+
+    def get_search_fields(self, request: HttpRequest) -> list[Any]:
+        return [name for name in super().get_search_fields(request) if request.user.is_superuser or name != "user__name"]
+
     def get_form(self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any) -> Any:
         return super().get_form(request, obj, change, **kwargs if obj else {**kwargs, "form": NewMemberForm})
 

@@ -153,10 +153,32 @@ def test_the_last_owner_is_told_why_he_stays(alice: User, membership: Membership
     assert membership.role == Role.OWNER
 
 
-def test_the_list_names_people(alice: User, organization: Organization, login: Login) -> None:
+MEMBERS = "/admin/accounts/membership/"
+
+
+def test_adding_somebody_by_e_mail_does_not_tell_their_name(alice: User, carla: User, organization: Organization, login: Login) -> None:
+    User.objects.filter(pk=carla.pk).update(name="C. Oliveira")
+    client = login(alice)
+    client.post(ADD_MEMBER, {"organization": organization.pk, "email": carla.email, "role": "operator"})
+    added = Membership.objects.get(organization=organization, user=carla)
+    pages = [client.get(path).content.decode() for path in (MEMBERS, f"{MEMBERS}{added.pk}/change/", f"{MEMBERS}{added.pk}/delete/")]
+    assert [("carla@example.com" in page.lower(), "Oliveira" in page) for page in pages] == [(True, False)] * 3
+
+
+@pytest.mark.parametrize(("searched", "found"), [("Doe", 0), ("carla@", 1)])
+def test_a_stranger_is_not_found_by_name(
+    alice: User, carla: User, organization: Organization, login: Login, searched: str, found: int
+) -> None:
+    User.objects.filter(pk=carla.pk).update(name="Carla Doe")
+    MembershipFactory(organization=organization, user=carla, role=Role.OPERATOR)
+    assert login(alice).get(MEMBERS, {"q": searched}).context["cl"].result_count == found
+
+
+def test_the_platforms_list_names_people(platform_admin: User, alice: User, organization: Organization, login: Login) -> None:
     MembershipFactory(organization=organization, user__name="", user__email="x@example.com", role=Role.AUDITOR)
-    page = login(alice).get(reverse("admin:accounts_membership_changelist")).context["cl"].model_admin
-    assert sorted(page.person(membership) for membership in Membership.objects.all()) == ["Alice", "–"]
+    listed = login(platform_admin).get(MEMBERS, {"q": "Alice"}).context["cl"]
+    assert (listed.result_count, "person" in listed.list_display) == (1, True)
+    assert sorted(listed.model_admin.person(membership) for membership in Membership.objects.all()) == ["Alice", "–"]
 
 
 # --- Organizations ------------------------------------------------------------------------------------------------------------
