@@ -42,13 +42,23 @@ def seed(organization: Organization) -> int:
 
 
 def seed_due_organizations() -> bool:
-    """A step of the queue worker: give its personas to one organization that has none yet. True if there was one."""
-    organization = Organization.objects.filter(personas_seeded_at=None, is_active=True).order_by("pk").first()
-    if organization is None:
-        return False
-    count = seed(organization)
-    log.info("personas given", organization=organization.pk, count=count)
-    return True
+    """A step of the queue worker: give its personas to one organization that has none yet. True if there was one.
+
+    One that fails stays due, and the next gets its turn; what went wrong is raised when none could be helped.
+    """
+    failure: Exception | None = None
+    for organization in Organization.objects.filter(personas_seeded_at=None, is_active=True).order_by("pk"):
+        try:
+            count = seed(organization)
+        except Exception as error:  # noqa: BLE001  # whatever is wrong with one organization, those after it are not to wait for it
+            log.warning("personas not given", organization=organization.pk, error=type(error).__name__)
+            failure = error
+            continue
+        log.info("personas given", organization=organization.pk, count=count)
+        return True
+    if failure is not None:
+        raise failure
+    return False
 
 
 def _seed_one(organization: Organization, text: dict[str, Any]) -> bool:

@@ -123,6 +123,25 @@ def test_a_seeding_that_fails_is_due_again(organization: Organization, monkeypat
     assert seeding.seed_due_organizations() is True
 
 
+def test_an_organization_that_always_fails_starves_no_other(
+    organization: Organization, other_organization: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Organization.objects.filter(pk=organization.pk).update(locale="xx")
+    assert organization.pk < other_organization.pk
+    seed_file = seeding._read
+
+    def read(locale: str, slug: str) -> dict[str, object]:
+        if locale == "xx":
+            raise FileNotFoundError(locale)
+        return seed_file(locale, slug)
+
+    monkeypatch.setattr(seeding, "_read", read)
+    assert seeding.seed_due_organizations() is True
+    assert set(Persona.objects.values_list("organization", flat=True)) == {other_organization.pk}
+    with pytest.raises(FileNotFoundError):
+        seeding.seed_due_organizations()
+
+
 def test_the_command_seeds_all_or_one(organization: Organization, other_organization: Organization) -> None:
     out = StringIO()
     call_command("seed_personas", organization="taberna", stdout=out)
