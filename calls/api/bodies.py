@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,9 +17,10 @@ DEEPEST = 20
 
 def check_length(request: HttpRequest) -> None:
     """Refuse a body for its length before a byte of it is read. Raises BodyTooLong, LengthRequired."""
-    if request.META.get("HTTP_TRANSFER_ENCODING") and not request.META.get("CONTENT_LENGTH"):
+    said = request.META.get("CONTENT_LENGTH") or ""
+    if (request.META.get("HTTP_TRANSFER_ENCODING") and not said) or not re.fullmatch(r"[0-9]{0,18}", said):
         raise LengthRequired
-    if int(request.META.get("CONTENT_LENGTH") or 0) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+    if int(said or 0) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
         raise BodyTooLong(most=settings.DATA_UPLOAD_MAX_MEMORY_SIZE // 1024)
 
 

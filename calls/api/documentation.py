@@ -15,7 +15,7 @@ from .serializers import CallAnswer, CallPage, CancelledCall, NewCall, ProblemAn
 LIST_PARAMETERS = frozenset({"status", "outcome", "line", "persona", "created_after", "created_before", "cursor", "limit"})
 
 # The codes that any address may answer with, and those of each kind of request.
-ANYWHERE = ("not_authenticated", "invalid_key", "scope_missing", "method_not_allowed", "too_many_requests", "internal")
+ANYWHERE = ("not_authenticated", "invalid_key", "scope_missing", "method_not_allowed", "too_many_requests", "internal", "unavailable")
 PLACING = tuple(code for code in CODES if code not in {"bad_request", "bad_cursor", "not_found"})
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",

@@ -58,6 +58,7 @@ CODES: dict[str, Kind] = {
     "policy.consent": Kind(422, _("The consent does not hold"), "consent"),
     "too_many_requests": Kind(429, _("Too many requests")),
     "internal": Kind(500, _("An error of ours")),
+    "unavailable": Kind(503, _("Not available just now")),
 }
 # What else refuses a call is a rule, whose code tells which.
 RULE = Kind(422, _("A rule forbids this call"))
@@ -100,7 +101,7 @@ class BodyTooLong(Problem):
 
 
 class LengthRequired(Problem):
-    """The request has to say in Content-Length how long its body is."""
+    """The request has to say in Content-Length, in digits, how long its body is."""
 
     code = "no_length"
 
@@ -169,6 +170,16 @@ class TooManyRequests(Problem):
         super().__init__(wait=wait)
         self.wait = wait
         self.is_first = is_first
+
+
+class Unavailable(Problem):
+    """Requests cannot be counted just now, so none is taken. Ask again in {wait} s."""
+
+    code = "unavailable"
+
+    def __init__(self, *, wait: int) -> None:
+        super().__init__(wait=wait)
+        self.wait = wait
 
 
 class Invalid(Problem):
@@ -242,6 +253,6 @@ def handle(error: Exception, _context: Mapping[str, Any]) -> JsonResponse | None
     headers = {}
     if auth_header := getattr(error, "auth_header", ""):  # DRF puts it on its own errors only
         headers["WWW-Authenticate"] = auth_header
-    if isinstance(error, TooManyRequests):
+    if isinstance(error, TooManyRequests | Unavailable):
         headers["Retry-After"] = str(error.wait)
     return answer(code, str(error), errors=error.errors() if isinstance(error, Problem) else None, headers=headers)

@@ -6,6 +6,8 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 from uuid import UUID
 
+import structlog
+from django.db import DatabaseError
 from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils.translation import gettext
@@ -38,6 +40,8 @@ from .problems import (
     request_id,
 )
 from .serializers import CallAnswer, NewCall, StartCall, TranscriptAnswer
+
+log = structlog.get_logger(__name__)
 
 # Organizations that are named to somebody who has to choose one.
 MOST_NAMED = 20
@@ -101,11 +105,15 @@ class RequestForCall(CallsView):
         return Response(accepted.answer, status=202, headers={"Idempotent-Replayed": "true"} if accepted.replayed else None)
 
     def handle_exception(self, exc: Exception) -> Any:
-        code = code_of(exc)
+        code = code_of(exc) or "internal"
         # request_call keeps what it refuses itself. Of a flood the first request over the limit is kept, and not the flood.
         is_flood = isinstance(exc, TooManyRequests) and not exc.is_first
-        if code and self.request.method == "POST" and not isinstance(exc, CallError) and not is_flood:
-            requests.refuse(by=self.requester(), organization=self.key.organization if self.key else None, code=code, **self.named())
+        if self.request.method == "POST" and not isinstance(exc, CallError) and not is_flood:
+            try:
+                requests.refuse(by=self.requester(), organization=self.key.organization if self.key else None, code=code, **self.named())
+            except DatabaseError:
+                # What cannot be kept while the database is away must not hide why.
+                log.warning("request for a call could not be kept", code=code, exc_info=True)
         return super().handle_exception(exc)
 
     def organization(self, slug: str) -> Organization:

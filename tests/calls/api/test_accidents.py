@@ -4,13 +4,16 @@ import io
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 from django.http import UnreadablePostError
 from django.test import Client, RequestFactory
+from pytest_django import Settings
 
 from accounts.models import ApiKey
 from calls import requests
 from calls.api.bodies import read_object
 from calls.api.problems import BodyNotReceived, handle
+from calls.models import CallRequest
 
 from .conftest import START
 
@@ -42,3 +45,28 @@ def test_an_error_of_ours_is_told_as_one_and_tells_nothing_else(
     answer = browser.post(START, order, content_type="application/json", HTTP_AUTHORIZATION=f"Bearer {raw_key}")
     assert (answer.status_code, answer.json()["code"]) == (500, "internal")
     assert "division" not in answer.content.decode()
+    kept = CallRequest.objects.get()
+    assert (kept.accepted, kept.code, kept.organization, kept.number) == (False, "internal", api_key.organization, order["phone_number"])
+
+
+@pytest.mark.django_db
+def test_a_request_that_cannot_be_kept_does_not_hide_what_went_wrong(
+    raw_key: str, order: dict[str, Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def away(**_said: object) -> None:
+        raise OperationalError
+
+    monkeypatch.setattr(requests, "refuse", away)
+    answer = Client().post(START, "{", content_type="application/json", HTTP_AUTHORIZATION=f"Bearer {raw_key}")
+    assert (answer.status_code, answer.json()["code"]) == (400, "not_json")
+    assert "request for a call could not be kept" in caplog.text
+
+
+@pytest.mark.django_db
+def test_while_requests_cannot_be_counted_none_is_taken(raw_key: str, order: dict[str, Any], settings: Settings) -> None:
+    # Nobody answers at this port.
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": "redis://127.0.0.1:9"}}
+    answer = Client().post(START, order, content_type="application/json", HTTP_AUTHORIZATION=f"Bearer {raw_key}")
+    assert (answer.status_code, answer.json()["code"], answer.headers["Retry-After"]) == (503, "unavailable", "5")
+    assert CallRequest.objects.get().code == "unavailable"
+    settings.CACHES = {"default": {"BACKEND": "chamada.cache.OneProcessCache", "LOCATION": "chamada"}}

@@ -60,7 +60,7 @@ def test_a_cursor_that_somebody_wrote_himself(api: ApiClient, cursor: str) -> No
         assert (answer.status_code, answer.json()["code"]) == (400, "bad_cursor")
 
 
-@pytest.mark.parametrize("limit", ["0", "101", "-1", "many", "٣", "9" * 30])
+@pytest.mark.parametrize("limit", ["0", "101", "-1", "many", "٣", "9" * 30, "00000005099", "9" * 5000])
 def test_a_page_has_1_to_100_calls(api: ApiClient, limit: str) -> None:
     answer = api.get(CALLS, {"limit": limit})
     assert (answer.status_code, [error["parameter"] for error in answer.json()["errors"]]) == (400, ["limit"])
