@@ -8,7 +8,10 @@ from typing import Any
 from accounts.models import ApiKey, Organization, User
 from contacts import consents, crypto
 from contacts.consents import Evidence
+from contacts.exceptions import ConsentNotYetGiven
 from contacts.models import Consent
+
+from .exceptions import Refused
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,9 +70,16 @@ class CallOrder:
 def evidence_for(
     organization: Organization, by: Requester, order: CallOrder, number_index: str, *, locale: str, at: datetime, simulated: bool
 ) -> Consent | None:
-    """The evidence that comes with the order, or the declaration of the key; not in the database yet."""
+    """The evidence that comes with the order, or the declaration of the key; not in the database yet.
+
+    Raises Refused (policy.consent), on every line, for a consent of the future.
+    """
     claim, key = order.consent, by.api_key
     if claim is not None:
+        try:
+            consents.check_given(claim.obtained_at, at=at)
+        except ConsentNotYetGiven as not_yet:
+            raise Refused(code=not_yet.code, sentence=str(not_yet)) from None
         evidence = Evidence(
             purpose=claim.purpose,
             basis=claim.basis,
@@ -89,7 +99,9 @@ def evidence_for(
             channel="api_key_declaration",
             text_version=key.consent_text_version,
             locale=locale,
-            obtained_at=at,
+            # People agreed before this was declared, and who took it back since did not agree again.
+            obtained_at=key.consent_declared_at or at,
+            holds_from=at,
             declared_by=f"user:{key.consent_declared_by_id}",
             address=by.address,
             user_agent=by.user_agent,

@@ -40,6 +40,8 @@ class Evidence:
     address: str | None = None
     user_agent: str = ""
     page: str = ""
+    # A key's declaration stands anew for each call: what it says was agreed to long ago holds from the recording on.
+    holds_from: datetime | None = None
 
 
 def prepare(*, organization: Organization, number_index: str, evidence: Evidence, simulated: bool) -> Consent:
@@ -59,7 +61,7 @@ def prepare(*, organization: Organization, number_index: str, evidence: Evidence
         user_agent=evidence.user_agent[:255],
         page=evidence.page[:255],
         declared_by=evidence.declared_by,
-        expires_at=evidence.obtained_at + HOLDS_FOR[Purpose(evidence.purpose)],
+        expires_at=(evidence.holds_from or evidence.obtained_at) + HOLDS_FOR[Purpose(evidence.purpose)],
         simulated=simulated,
     )
 
@@ -71,14 +73,31 @@ def record(consent: Consent, *, contact: Contact) -> Consent:
     return consent
 
 
+def check_given(obtained_at: datetime, *, at: datetime) -> None:
+    """Raise ConsentNotYetGiven for a time after `at`, as far as clocks agree."""
+    if obtained_at > at + CLOCKS_DIFFER_BY:
+        raise ConsentNotYetGiven
+
+
 def check_holds(consent: Consent, *, at: datetime) -> None:
     """Raise ConsentRevoked, ConsentExpired or ConsentNotYetGiven unless the consent holds at that time."""
     if consent.revoked_at:
         raise ConsentRevoked
-    if consent.obtained_at > at + CLOCKS_DIFFER_BY:
-        raise ConsentNotYetGiven
+    check_given(consent.obtained_at, at=at)
     if consent.expires_at <= at:
         raise ConsentExpired(until=f"{timezone.localtime(consent.expires_at):%Y-%m-%d %H:%M}")
+
+
+def check_not_taken_back(consent: Consent, *, simulated: bool) -> None:
+    """Raise ConsentRevoked when the person took a consent to this organization back after they gave this one.
+
+    The same evidence again is no new consent. `simulated` also reads what was taken back on the sandbox.
+    """
+    taken_back = Consent.objects.filter(
+        organization=consent.organization, number_index=consent.number_index, revoked_at__gte=consent.obtained_at
+    )
+    if (taken_back if simulated else taken_back.filter(simulated=False)).exists():
+        raise ConsentRevoked
 
 
 def holds(consent: Consent, *, at: datetime) -> bool:

@@ -1,5 +1,6 @@
 """Placing a call from a persona's page."""
 
+from datetime import date, datetime, time
 from typing import Any
 
 from django import forms
@@ -13,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import User
 from accounts.permissions import Action, may
 from accounts.purposes import Purpose
+from contacts.exceptions import ConsentNotYetGiven
 from personas.models import Persona
 
 from ..api.addresses import client_address
@@ -41,7 +43,16 @@ class PlaceForm(forms.Form):
     basis = forms.CharField(
         label=_("How the person agreed"), max_length=255, help_text=_("As you could prove it: “asked at the counter on Monday”.")
     )
+    obtained_on = forms.DateField(
+        label=_("When the person agreed"), initial=timezone.localdate, widget=forms.DateInput({"type": "date"}, format="%Y-%m-%d")
+    )
     line = forms.ChoiceField(label=_("Line"), choices=LineKind.choices, widget=forms.RadioSelect)
+
+    def clean_obtained_on(self) -> date:
+        day: date = self.cleaned_data["obtained_on"]
+        if day > timezone.localdate():
+            raise forms.ValidationError(str(ConsentNotYetGiven()))
+        return day
 
 
 def place_call(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
@@ -83,7 +94,7 @@ def _requester(request: HttpRequest) -> Requester:
 
 def _order(persona: Persona, said: dict[str, Any]) -> CallOrder:
     consent = ConsentClaim(
-        purpose=said["purpose"], basis=said["basis"], obtained_at=timezone.now(), text_version=TEXT_VERSION, reference=""
+        purpose=said["purpose"], basis=said["basis"], obtained_at=_moment_of(said["obtained_on"]), text_version=TEXT_VERSION, reference=""
     )
     return CallOrder(
         phone_number=said["phone_number"],
@@ -92,3 +103,10 @@ def _order(persona: Persona, said: dict[str, Any]) -> CallOrder:
         customer_name=said["customer_name"],
         consent=consent,
     )
+
+
+def _moment_of(day: date) -> datetime:
+    """Today is now. Of another day nobody knows the hour: its first, so that no consent holds longer than it may."""
+    if day == timezone.localdate():
+        return timezone.now()
+    return timezone.make_aware(datetime.combine(day, time.min))

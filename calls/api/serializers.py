@@ -1,8 +1,10 @@
 """The shapes of requests and answers. What may be asked for is decided in the domain, not here."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -37,6 +39,17 @@ class Text(serializers.CharField):
         return super().run_validation(data)
 
 
+class Moment(serializers.DateTimeField):
+    """A time with its zone: DRF's own takes a date, or a time of nowhere, for one of the server's zone."""
+
+    default_error_messages = {"no_zone": _("The time needs its zone: 2026-11-23T18:00:00Z.")}
+
+    def enforce_timezone(self, value: datetime) -> datetime:
+        if timezone.is_naive(value):
+            self.fail("no_zone")
+        return super().enforce_timezone(value)
+
+
 class WholeNumber(serializers.IntegerField):
     """A whole number, and only a number: DRF's own takes "5" and true for numbers as well."""
 
@@ -59,7 +72,7 @@ class ConsentClaimed(Strict):
 
     purpose = serializers.ChoiceField(choices=Purpose.choices)
     basis = Text(max_length=255, help_text=_("How it was given, in words: “order form, box ticked”."))
-    obtained_at = serializers.DateTimeField(help_text=_("When it was given, with its zone."))
+    obtained_at = Moment(help_text=_("When it was given, with its zone."))
     text_version = Text(max_length=64, help_text=_("Which wording was agreed to."))
     reference = Text(max_length=255, required=False, default="", allow_blank=True, help_text=_("Your own id of the evidence."))
 

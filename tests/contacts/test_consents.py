@@ -89,3 +89,11 @@ def test_a_consent_keeps_who_said_so_and_what_was_agreed_to(organization: Organi
     assert (kept.address, kept.user_agent, kept.page, kept.declared_by) == ("192.0.2.7", "x" * 255, "/encomenda", "key:3")
     assert (kept.simulated, kept.number_verified_by, kept.expires_at) == (True, "not_verified", NOON + timedelta(days=730))
     assert str(kept).endswith(f"{kept.recorded_at:%Y-%m-%d}")
+
+
+def test_what_was_taken_back_on_the_sandbox_does_not_end_a_consent_to_the_phone(organization: Organization) -> None:
+    consents.revoke(consent=make_consent(organization=organization, simulated=True))
+    consent = make_consent(organization=organization)
+    consents.check_not_taken_back(consent, simulated=False)
+    with pytest.raises(ConsentRevoked):
+        consents.check_not_taken_back(consent, simulated=True)

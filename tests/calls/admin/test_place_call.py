@@ -1,8 +1,10 @@
 """Placing a call from a persona's page."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from accounts.models import Membership, Role, User
 from calls.models import Call, CallRequest
@@ -24,6 +26,7 @@ def said() -> dict[str, str]:
         "customer_name": "Ana",
         "purpose": "transactional",
         "basis": "asked at the counter",
+        "obtained_on": f"{timezone.localdate():%Y-%m-%d}",
         "line": "sandbox",
     }
 
@@ -46,6 +49,15 @@ def test_the_call_is_made_and_shown(login: Login, bob: User, persona: Persona, s
     assert (kept.channel, kept.address, kept.request_id) == ("staff", "127.0.0.1", answer.headers["X-Request-ID"])
 
 
+def test_staff_say_when_the_person_agreed(login: Login, bob: User, persona: Persona, said: dict[str, str]) -> None:
+    form = login(bob).get(PLACE, {"persona": persona.pk}).context["form"]
+    assert f'value="{timezone.localdate():%Y-%m-%d}"' in str(form["obtained_on"])
+    day = timezone.localdate() - timedelta(days=3)
+    place(login, bob, persona, said | {"obtained_on": f"{day:%Y-%m-%d}"})
+    obtained_at = timezone.localtime(Consent.objects.get().obtained_at)
+    assert (obtained_at.date(), obtained_at.hour) == (day, 0)
+
+
 def test_the_page_says_who_calls_and_offers_both_lines(login: Login, bob: User, persona: Persona) -> None:
     page = login(bob).get(PLACE, {"persona": persona.pk}, HTTP_ACCEPT_LANGUAGE="en").content.decode()
     assert "A call by Restaurante" in page
@@ -66,6 +78,8 @@ def test_the_phone_is_offered_first_where_there_is_one(login: Login, bob: User, 
         ({"phone_number": "910000005"}, "phone_number", "The number needs its country code in front: +351 …."),
         ({"phone_number": ""}, "phone_number", "This field is required."),
         ({"basis": ""}, "basis", "This field is required."),
+        ({"obtained_on": ""}, "obtained_on", "This field is required."),
+        ({"obtained_on": "2999-01-01"}, "obtained_on", "A consent cannot have been obtained in the future."),
         (
             {"line": "phone"},
             "line",

@@ -122,6 +122,15 @@ def test_a_consent_that_has_ended(api: ApiClient, order: dict[str, Any]) -> None
     assert problem(answer) == (422, "policy.consent", [("/consent", "policy.consent")])
 
 
+@pytest.mark.parametrize("line", ["phone", "sandbox"])
+@pytest.mark.usefixtures("phone_line")
+def test_a_consent_of_the_far_future_is_refused_on_every_line(api: ApiClient, order: dict[str, Any], line: str) -> None:
+    consent = CONSENT | {"obtained_at": "9999-12-31T23:59:59Z"}
+    answer = api.post(CALLS, order | {"line": line, "consent": consent}, HTTP_ACCEPT_LANGUAGE="en")
+    assert problem(answer) == (422, "policy.consent", [("/consent", "policy.consent")])
+    assert answer.json()["detail"] == "A consent cannot have been obtained in the future."
+
+
 @pytest.mark.parametrize(
     "body", [" ", "{", "phone_number=1", "[]", '"a"', "null", '{"a": NaN}', '{"a": 1e400}', '{"a": "\\u0000"}', '{"a": "\\ud800"}', b"\xff"]
 )
@@ -145,6 +154,12 @@ def test_a_body_of_two_megabytes(api: ApiClient, order: dict[str, Any]) -> None:
 def test_a_body_without_a_length(api: ApiClient) -> None:
     answer = api.post(START, b"", HTTP_TRANSFER_ENCODING="chunked", CONTENT_LENGTH="")
     assert problem(answer) == (411, "no_length", [])
+
+
+@pytest.mark.parametrize("length", ["abc", "-1", "٣", "9" * 5000])
+def test_a_length_that_is_no_length(api: ApiClient, length: str) -> None:
+    assert problem(api.post(START, b"{}", CONTENT_LENGTH=length)) == (411, "no_length", [])
+    assert CallRequest.objects.get().code == "no_length"
 
 
 @pytest.mark.parametrize("content_type", ["", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=a"])
@@ -183,6 +198,8 @@ def test_a_method_that_means_nothing(api: ApiClient, address: str, method: str) 
         ({"consent": CONSENT | {"purpose": "fun"}}, [("/consent/purpose", "invalid_choice")]),
         ({"consent": CONSENT | {"proof": 1}}, [("/consent/proof", "unknown")]),
         ({"consent": CONSENT | {"obtained_at": "yesterday"}}, [("/consent/obtained_at", "invalid")]),
+        ({"consent": CONSENT | {"obtained_at": "2026-11-23"}}, [("/consent/obtained_at", "no_zone")]),
+        ({"consent": CONSENT | {"obtained_at": "2026-11-23T18:00:00"}}, [("/consent/obtained_at", "no_zone")]),
     ],
 )
 def test_fields_that_are_wrong_are_named(

@@ -152,7 +152,7 @@ def test_a_request_needs_one_query_for_the_key_and_one_transaction(
     api.post(START, order)
     # Key, savepoint in the place of the transaction, persona, contact (looked up, made within a savepoint), consent, suppressions, call,
     # event, request.
-    with django_assert_num_queries(13):
+    with django_assert_num_queries(14):
         api.post(START, order | {"phone_number": pt_mobile(2)})
 
 
