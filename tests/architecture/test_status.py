@@ -3,6 +3,8 @@
 import ast
 from collections.abc import Iterator
 
+import pytest
+
 from .source import Module, dotted, modules
 
 LIFECYCLE = "calls/lifecycle.py"
@@ -10,17 +12,25 @@ WITHOUT_MODELS = "agent_worker/realtime_emulator/"  # its responses have a statu
 BIRTH = "calls/requests.py"  # where a call begins its life, in its first state
 # What says where a call stands and how it ended.
 STATE = {"status", "outcome", "ended_reason", "ended_at", "ended_by", "fault"}
+# Other rows have these too: it is a call's if what holds it is called one. A status is a call's, whatever holds it.
+OF_A_CALL = STATE | {"claim"}
 WRITERS = {"update", "aupdate", "bulk_update", "abulk_update", "update_or_create", "aupdate_or_create"}
 MAKERS = {"create", "acreate", "get_or_create", "aget_or_create", "bulk_create", "abulk_create"}
 
 
 def assigned(module: Module) -> Iterator[str]:
-    """`call.status = …`; an object's own attribute (`self.status`) is not a call's."""
-    for node in ast.walk(module.tree):
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign | ast.AugAssign) else []
-        for target in targets:
-            if isinstance(target, ast.Attribute) and target.attr == "status" and dotted(target.value) != "self":
-                yield f"{module.at(node)} assigns {dotted(target)}"
+    for target in assignments(module.tree):
+        yield f"{module.at(target)} assigns {dotted(target)}"
+
+
+def assignments(tree: ast.AST) -> Iterator[ast.Attribute]:
+    """`call.status = …`, `self.call.claim = …`; an object's own attribute (`self.status`) is not a call's."""
+    for target in ast.walk(tree):
+        if isinstance(target, ast.Attribute) and isinstance(target.ctx, ast.Store):
+            holder = dotted(target.value)
+            is_a_call = holder.rpartition(".")[2].endswith("call")
+            if (target.attr == "status" and holder != "self") or (target.attr in OF_A_CALL and is_a_call):
+                yield target
 
 
 def updated(module: Module) -> Iterator[str]:
@@ -51,3 +61,21 @@ def test_the_lifecycle_alone_writes_a_calls_state() -> None:
     wrong = [where for module in others for rule in (assigned, updated) for where in rule(module)]
     wrong += [where for module in others if module.where != BIRTH for where in born(module)]
     assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "found"),
+    [
+        ("call.status = x", 1),
+        ("row.status = x", 1),
+        ("self.call.outcome = x", 1),
+        ("call.fault, call.ended_reason = x, y", 2),
+        ("locked_call.claim: str = x", 1),
+        ("self.status = x", 0),
+        ("ending.outcome = x", 0),
+        ("self.claim = call.claim", 0),
+        ("call.note = x", 0),
+    ],
+)
+def test_an_assignment_to_a_call_is_seen(statement: str, found: int) -> None:
+    assert len(list(assignments(ast.parse(statement)))) == found
