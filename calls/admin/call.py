@@ -141,13 +141,16 @@ class CallAdmin(ScopedAdmin):
         call = self.row_or_denied(request, object_id, Action.SUPPRESS)
         back = reverse("admin:calls_call_change", args=[call.pk])
         assert isinstance(request.user, User)
+        # An opt-out on the demonstration's calls binds every organization (R6).
+        sentence = (
+            _("No organization calls %(number)s from now on, whatever was agreed: every organization is bound.")
+            if call.organization.is_demo
+            else _("%(organization)s does not call %(number)s from now on, whatever else was agreed.")
+        )
         asking = self.confirm(
             request,
             title=_("Never call this number again?"),
-            sentences=[
-                _("%(organization)s does not call %(number)s from now on, whatever else was agreed.")
-                % {"organization": call.organization.name, "number": numbers.mask(call.number)}
-            ],
+            sentences=[sentence % {"organization": call.organization.name, "number": numbers.mask(call.number)}],
             button=_("Never call again"),
             back=back,
             is_danger=True,
@@ -159,14 +162,16 @@ class CallAdmin(ScopedAdmin):
             number_index=call.number_index,
             reason=SuppressionReason.STAFF,
             by=f"user:{request.user.pk}",
-            simulated=call.simulated,
+            # Somebody of the staff means it, on whatever line they heard of the wish.
+            simulated=False,
             user=request.user,
         )
         messages.success(request, _("The number is not called any more."))
         return HttpResponseRedirect(back)
 
     def _is_suppressed(self, call: Call) -> bool:
-        return suppressions.is_suppressed(organization=call.organization, number_index=call.number_index, simulated=call.simulated)
+        # What the sandbox wrote stops no phone: the button stays until somebody means it.
+        return suppressions.is_suppressed(organization=call.organization, number_index=call.number_index)
 
     def place_view(self, request: HttpRequest) -> HttpResponse:
         if not self._may(request, Action.PLACE_CALLS, None):

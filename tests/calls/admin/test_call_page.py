@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from accounts.models import Membership, Role, User
+from accounts.models import Membership, Organization, Role, User
 from calls import lifecycle
 from calls.admin import page as pages
 from calls.models import Call, CallEvent, Turn, TurnRole
@@ -251,6 +251,16 @@ def test_a_number_is_never_called_again_after_a_question(login: Login, bob: User
         "staff",
         f"user:{bob.pk}",
         bob,
-        True,
+        False,
     )
     assert "Never call again" not in text_of(login, bob, call)
+
+
+def test_an_opt_out_of_the_demonstration_binds_every_organization(login: Login, bob: User, make_call: MakeCall) -> None:
+    call = make_call()
+    Organization.objects.filter(pk=call.organization_id).update(is_demo=True)
+    browser = login(bob)
+    asked = browser.get(address(call, "suppress"), HTTP_ACCEPT_LANGUAGE="en").content.decode()
+    assert "No organization calls +351 9•• ••• 001 from now on, whatever was agreed: every organization is bound." in asked
+    browser.post(address(call, "suppress"))
+    assert (Suppression.objects.get().organization, Suppression.objects.get().simulated) == (None, False)
