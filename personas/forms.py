@@ -57,12 +57,12 @@ class PersonaForm(forms.ModelForm[Persona]):
         rows=3,
         help_text=_("One name a line, usable as {{ name }} above. Who asks for a call may give values; one that is not given is empty."),
     )
-    try_saying = LinesField(label=_("things to say to it"), rows=4, help_text=_("One a line; the site shows them."))
+    try_saying = LinesField(label=_("things to say to it"), rows=4, help_text=_("One a line, for the site."))
     sample_call = LinesField(
         label=_("sample call"), rows=6, help_text=_("What the scripted caller of the sandbox says, in order, one a line.")
     )
     analysis = AnalysisField(
-        label=_("fields drawn after a call"),
+        label=_("fields to draw from a call"),
         rows=6,
         help_text=_("One a line: “people: number”, “interest: choice high | low”. Types: string, number, boolean, choice."),
     )

@@ -29,7 +29,7 @@ class Effort(models.TextChoices):
 class PersonaText(models.Model):
     """All that staff can say about a persona: the same columns in the draft and in what was published."""
 
-    name = models.CharField(_("name"), max_length=80, help_text=_("As the site shows it: «Restaurante»."))
+    name = models.CharField(_("name"), max_length=80, help_text=_("As people read it: «Restaurante»."))
     role_name = models.CharField(_("role"), max_length=120, blank=True, help_text=_("In whose role it speaks; empty: its name."))
     summary = models.CharField(_("summary"), max_length=255, blank=True)
     locale = models.CharField(_("language"), max_length=8, choices=Locale.choices, default=Locale.PT_PT)
@@ -63,9 +63,7 @@ class PersonaText(models.Model):
         decimal_places=2,
         default=Decimal("0.8"),
         validators=[MinValueValidator(0), MaxValueValidator(2)],
-        help_text=_(
-            "Used wherever a text model answers. The voice models have no temperature any more: speed and effort are there for them."
-        ),
+        help_text=_("For text models. The voice models have no temperature any more: speed and effort are there for them."),
     )
     reasoning_effort = models.CharField(
         _("reasoning effort"), max_length=8, choices=Effort.choices, blank=True, help_text=_("Empty: the model's own.")
@@ -88,7 +86,7 @@ class PersonaText(models.Model):
     sample_call = models.JSONField(
         _("sample call"), default=list, blank=True, help_text=_("What the scripted caller of the sandbox says, in order.")
     )
-    analysis = models.JSONField(_("fields drawn after a call"), default=list, blank=True)
+    analysis = models.JSONField(_("fields to draw from a call"), default=list, blank=True)
 
     class Meta:
         abstract = True
@@ -99,7 +97,7 @@ class Persona(PersonaText):
 
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="personas", verbose_name=_("organization"))
     slug = models.SlugField(_("slug"), max_length=40)
-    is_public = models.BooleanField(_("shown on the site"), default=False)
+    is_public = models.BooleanField(_("meant for the site"), default=False)
     # The digest of the seeded text, as long as nobody edited it: seeding again updates only what staff never touched.
     seed_digest = models.CharField(max_length=64, blank=True, editable=False)
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)

@@ -220,7 +220,7 @@ def test_models_that_go_away_say_when(alice: User, persona: Persona, login: Logi
 
 def test_the_page_says_what_temperature_is_for(alice: User, persona: Persona, login: Login) -> None:
     help_text = str(login(alice).get(change(persona)).context["adminform"].form.fields["temperature"].help_text)
-    assert help_text.startswith("Used wherever a text model answers. The voice models have no temperature any more")
+    assert help_text.startswith("For text models. The voice models have no temperature any more")
 
 
 def test_staff_see_the_opening_and_cannot_change_it(alice: User, persona: Persona, login: Login) -> None:
