@@ -31,6 +31,10 @@ class UnknownCountryCode(BadNumber):
     """No country has the code that this number starts with."""
 
 
+class NoCountry(BadNumber):
+    """This number belongs to no country. Only mobile and fixed phones are called."""
+
+
 class TooShort(BadNumber):
     """The number is too short for {country}."""
 

@@ -13,6 +13,7 @@ from phonenumbers import PhoneNumberFormat, PhoneNumberType, ValidationResult
 from . import crypto, zones
 from .exceptions import (
     BadNumber,
+    NoCountry,
     NoCountryCode,
     NotAnOrdinaryPhone,
     NotANumber,
@@ -47,9 +48,15 @@ NOT_CALLABLE = {
     PhoneNumberType.VOICEMAIL: _("voicemail"),
 }
 COUNTRIES = {"PT": _("Portugal"), "BR": _("Brazil")}
+# In the place of the name of a country that nothing here translates.
+THIS_CODE = _("this country code")
 # What people put between digits; the dashes are those that phones and word processors insert.
 SEPARATORS = re.compile(r"[\s.()/\-\u2010-\u2015\u00ad\u200e\u202a-\u202c]")
 SHOWN_AT_THE_END = 3
+# Seven digits are the shortest number with its area code that somebody could call.
+LIKE_A_NUMBER = re.compile(r"\+?\d(?:[\s.()/_\-\u2010-\u2015]*\d){6,}")
+# Satellites and services that belong to no country (+800, +870, +882 …): priced like none.
+NO_COUNTRY = "001"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +88,15 @@ def parse(raw: str) -> PhoneNumber:
         raise NoCountryCode(example="+55 11 …" if len(text) > len("912345678") else "+351 …")
     number = _parsed(text)
     country = phonenumbers.region_code_for_country_code(number.country_code or 0)
-    _check_length(number, COUNTRIES.get(country, country))
+    if country == NO_COUNTRY:
+        raise NoCountry
+    _check_length(number, COUNTRIES.get(country, THIS_CODE))
     country = phonenumbers.region_code_for_number(number) or country
     kind = phonenumbers.number_type(number)
     if kind in NOT_CALLABLE:
         raise NotAnOrdinaryPhone(kind=NOT_CALLABLE[kind])
     if kind not in CALLABLE:
-        raise NotGivenOut(country=COUNTRIES.get(country, country))
+        raise NotGivenOut(country=COUNTRIES.get(country, THIS_CODE))
     return PhoneNumber(phonenumbers.format_number(number, PhoneNumberFormat.E164), country, CALLABLE[kind])
 
 
@@ -125,6 +134,11 @@ def mask(e164: str) -> str:
     return f"{code} {national[:1]}{re.sub('[0-9]', '•', national[1:-SHOWN_AT_THE_END])}{national[-SHOWN_AT_THE_END:]}"
 
 
+def without_numbers(text: str) -> str:
+    """`text` with "•••" in the place of whatever may be a phone number: seven digits or more, however they are separated."""
+    return LIKE_A_NUMBER.sub("•••", text)
+
+
 def index_of(e164: str) -> str:
     """The blind index that a number is looked up by."""
     return crypto.blind_index(e164)
@@ -135,4 +149,4 @@ def zone_of(number: PhoneNumber) -> ZoneInfo:
     return zones.likely_zone(number.e164, number.country)
 
 
-__all__ = ["BadNumber", "NumberKind", "PhoneNumber", "index_of", "mask", "parse", "zone_of"]
+__all__ = ["BadNumber", "NumberKind", "PhoneNumber", "index_of", "mask", "parse", "without_numbers", "zone_of"]

@@ -64,7 +64,10 @@ def test_a_number_tells_its_country_and_kind(number: str, country: str, kind: Nu
         ("+55119", exceptions.TooShort, "The number is too short for Brazil."),
         ("+3519100000011", exceptions.TooLong, "The number is too long for Portugal."),
         ("+351000000000", exceptions.NotGivenOut, "This is not a valid number of Portugal."),
-        ("+4912", exceptions.TooShort, "The number is too short for DE."),
+        ("+4912", exceptions.TooShort, "The number is too short for this country code."),
+        ("+881612345678", exceptions.NoCountry, "This number belongs to no country. Only mobile and fixed phones are called."),
+        ("+80012345678", exceptions.NoCountry, "This number belongs to no country. Only mobile and fixed phones are called."),
+        ("+12001234567", exceptions.NotGivenOut, "This is not a valid number of this country code."),
         ("+351760100001", exceptions.NotAnOrdinaryPhone, "This is a premium-rate number. Only mobile and fixed phones are called."),
         ("+351808000001", exceptions.NotAnOrdinaryPhone, "This is a shared-cost number. Only mobile and fixed phones are called."),
         ("+351800000001", exceptions.NotAnOrdinaryPhone, "This is a toll-free number. Only mobile and fixed phones are called."),
@@ -80,7 +83,7 @@ def test_a_number_that_cannot_be_called_says_why(typed: str, situation: type[exc
 
 def test_a_length_that_a_country_does_not_have_is_not_given_out() -> None:
     # Sweden has shorter and longer numbers, none of eleven digits.
-    with pytest.raises(exceptions.NotGivenOut, match=r"^This is not a valid number of SE\.$"):
+    with pytest.raises(exceptions.NotGivenOut, match=r"^This is not a valid number of this country code\.$"):
         numbers.parse("+46" + "9" * 11)
 
 
@@ -124,3 +127,18 @@ def test_one_number_has_one_index_and_another_has_another() -> None:
 def test_the_likely_zone_of_a_number(number: str, zone: str) -> None:
     country = {"+351": "PT", "+55": "BR"}.get(number[:4] if number.startswith("+351") else number[:3], "")
     assert numbers.zone_of(PhoneNumber(number, country, NumberKind.MOBILE)) == ZoneInfo(zone)
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("restaurante", "restaurante"),
+        ("persona-12", "persona-12"),
+        ("123456", "123456"),
+        (pt_mobile(1), "•••"),
+        ("+351 910 000 001", "•••"),
+        ("Ana 91-000-0001!", "Ana •••!"),
+    ],
+)
+def test_what_may_be_a_number_is_not_repeated(said: str, shown: str) -> None:
+    assert numbers.without_numbers(said) == shown
