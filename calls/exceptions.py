@@ -55,6 +55,12 @@ class ConsentMissing(CallError):
     code = "consent.missing"
 
 
+class VariablesUnknown(CallError):
+    """The persona's text has no such variables: {names}."""
+
+    code = "unknown_variables"
+
+
 class OtherBody(CallError):
     """This idempotency key was used for another request in the last 24 hours."""
 

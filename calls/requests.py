@@ -20,7 +20,7 @@ from personas.models import PersonaVersion
 from personas.opening import opening_text
 
 from . import idempotency, lifecycle, lines, policy
-from .exceptions import CallError, NumberInCall, Refused
+from .exceptions import CallError, NumberInCall, Refused, VariablesUnknown
 from .idempotency import Promise
 from .models import Call, CallRequest, LineKind
 from .orders import CallOrder, ConsentClaim, Requester, evidence_for
@@ -30,6 +30,7 @@ log = structlog.get_logger(__name__)
 # Requirements §2: what was asked for by API and could not be dialled by then is not wanted any more.
 EXPIRES_AFTER = timedelta(minutes=15)
 NUMBER_KEPT = 64
+NAME_SHOWN = 64
 
 __all__ = ["Accepted", "CallOrder", "ConsentClaim", "Requester", "refuse", "request_call"]
 
@@ -58,8 +59,8 @@ def request_call(
     """Put a call into the queue, in one transaction with its contact, its consent and the record of the request.
 
     `answer` makes of the new call what an idempotency key answers for the next 24 hours (JSON).
-    Raises a CallError for each refusal, and keeps that request too: Refused (number.bad, persona.…, policy.…), ConsentMissing,
-    PhoneLineNotAvailable, NumberInCall, OtherBody, StillAnswering.
+    Raises a CallError for each refusal, and keeps that request too: Refused (number.bad, persona.…, policy.…), VariablesUnknown,
+    ConsentMissing, PhoneLineNotAvailable, NumberInCall, OtherBody, StillAnswering.
     """
     try:
         accepted = _request(organization, by, order, idempotency_key, answer)
@@ -87,7 +88,8 @@ def _keep(by: Requester, *, code: str, organization: Organization | None, person
         request_id=by.request_id[:64],
         number=number[:NUMBER_KEPT],
         number_index=call.number_index if call else _index_if_readable(number),
-        persona=persona[:64],
+        # Who mixes up the fields puts the number there; here nothing encrypts it.
+        persona=numbers.without_numbers(persona)[:64],
         accepted=call is not None,
         code=code,
         call=call,
@@ -135,6 +137,7 @@ def _accept(
         # First of all: who asks again with the same key waits here.
         record = idempotency.hold(promise, call_id=call_id) if promise else None
         version = _version_for(organization, order)
+        _check_variables(version, order)
         line = LineKind(order.line) if order.line else lines.default_line(organization)
         lines.check_may_use(organization, line)
         index = numbers.index_of(number.e164)
@@ -195,7 +198,13 @@ def _version_for(organization: Organization, order: CallOrder) -> PersonaVersion
     try:
         return publishing.version_for(organization=organization, persona=order.persona, version=order.persona_version)
     except PersonaError as unusable:
-        raise Refused(code=unusable.code, sentence=str(unusable)) from None
+        raise Refused(code=unusable.code, sentence=numbers.without_numbers(str(unusable))) from None
+
+
+def _check_variables(version: PersonaVersion, order: CallOrder) -> None:
+    """A misspelt variable would leave a hole in what the persona is told."""
+    if unknown := [name for name in order.variables if name not in version.variables]:
+        raise VariablesUnknown(names=numbers.without_numbers(", ".join(name[:NAME_SHOWN] for name in unknown)))
 
 
 def _opening_of(call: Call) -> str:

@@ -50,6 +50,7 @@ CODES: dict[str, Kind] = {
     "unknown_persona": Kind(422, _("The persona is unknown"), "persona"),
     "unknown_persona_version": Kind(422, _("The version is unknown"), "persona_version"),
     "unpublished_persona": Kind(422, _("The persona is not published"), "persona"),
+    "unknown_variables": Kind(422, _("The persona does not know these variables"), "variables"),
     "consent.missing": Kind(422, _("The consent is missing"), "consent"),
     "line.phone_not_available": Kind(422, _("The phone line is not available"), "line"),
     "idempotency.other_body": Kind(422, _("The idempotency key belongs to another request")),

@@ -1,5 +1,6 @@
 """The shapes of requests and answers. What may be asked for is decided in the domain, not here."""
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -11,12 +12,15 @@ from rest_framework import serializers
 
 from accounts.purposes import Purpose
 from contacts.numbers import mask
+from personas.templating import MAX_VALUE
 
 from ..models import Call, LineKind, Turn, TurnRole
 from ..states import EndedBy, Fault, Outcome, Status
 
 # A client's own words for a call: enough for ids and a note, too little for a document.
 MOST_VARIABLES = 40
+MOST_METADATA = 40
+LONGEST_METADATA = 4096  # bytes of JSON
 
 
 class Strict(serializers.Serializer[Any]):
@@ -100,7 +104,7 @@ class NewCall(StartCall):
         help_text=_("Empty: the phone line when it is available to you, else the sandbox, where no phone rings."),
     )
     variables = serializers.DictField(
-        child=Text(max_length=1000, allow_blank=True), required=False, default=dict, help_text=_("Words for the persona's prompt.")
+        child=Text(max_length=MAX_VALUE, allow_blank=True), required=False, default=dict, help_text=_("Words for the persona's prompt.")
     )
     metadata = serializers.DictField(required=False, default=dict, help_text=_("Yours: kept and given back, never read."))
     ring_timeout_s = WholeNumber(required=False, default=None, allow_null=True, min_value=5, max_value=80)
@@ -113,6 +117,13 @@ class NewCall(StartCall):
         if len(variables) > MOST_VARIABLES:
             raise serializers.ValidationError(_("At most %(most)s variables.") % {"most": MOST_VARIABLES}, code="max_length")
         return variables
+
+    def validate_metadata(self, metadata: dict[str, Any]) -> dict[str, Any]:
+        if len(metadata) > MOST_METADATA:
+            raise serializers.ValidationError(_("At most %(most)s entries.") % {"most": MOST_METADATA}, code="max_length")
+        if len(json.dumps(metadata, ensure_ascii=False).encode()) > LONGEST_METADATA:
+            raise serializers.ValidationError(_("At most %(most)s kB of JSON.") % {"most": LONGEST_METADATA // 1024}, code="max_length")
+        return metadata
 
 
 class PersonaOfCall(serializers.Serializer[Any]):

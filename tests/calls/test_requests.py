@@ -11,7 +11,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 
 from accounts.models import ApiKey, Organization, User
 from accounts.purposes import Purpose
-from calls import idempotency, lifecycle, lines
+from calls import idempotency, lines
 from calls.exceptions import (
     CallError,
     ConsentMissing,
@@ -26,8 +26,8 @@ from calls.idempotency import Promise
 from calls.models import Call, CallEvent, CallRequest, IdempotencyRecord, LineKind
 from calls.orders import ConsentClaim
 from calls.requests import Accepted, refuse, request_call
-from calls.states import Outcome, Status
-from contacts import consents, suppressions
+from calls.states import Status
+from contacts import suppressions
 from contacts.models import Consent, Contact, SuppressionReason
 from contacts.numbers import index_of
 from personas.models import Persona, PersonaVersion
@@ -52,6 +52,7 @@ def refusal(organization: Organization, **fields: Any) -> CallError:
 def test_a_request_becomes_a_call_with_all_that_belongs_to_it(
     organization: Organization, persona_version: PersonaVersion, api_key: ApiKey, alice: User
 ) -> None:
+    PersonaVersion.objects.update(variables=["table"])
     by = a_requester(user=alice, api_key=api_key)
     before = timezone.now()
     accepted = ask(
@@ -107,27 +108,6 @@ def test_the_keys_declaration_stands_in_for_the_orders_consent(organization: Org
     assert call.consent is not None
     assert (call.consent.purpose, call.consent.basis, call.consent.channel) == ("transactional", "contact form", "api_key_declaration")
     assert (call.consent.text_version, call.consent.declared_by) == ("2026-11", f"user:{alice.pk}")
-
-
-@pytest.mark.usefixtures("phone_line")
-def test_a_declaration_says_when_people_agreed_and_holds_from_the_call_on(organization: Organization, api_key: ApiKey) -> None:
-    declared_at = timezone.now() - timedelta(days=300)
-    api_key.consent_declared_at = declared_at
-    call = ask(organization, by=a_requester(api_key=api_key), consent=None).call
-    assert call.consent is not None
-    assert (call.consent.obtained_at, call.consent.expires_at) == (declared_at, call.created_at + timedelta(days=30))
-
-
-@pytest.mark.usefixtures("phone_line")
-def test_evidence_that_was_taken_back_is_no_evidence_a_second_time(organization: Organization, api_key: ApiKey) -> None:
-    order = an_order()
-    call = request_call(organization=organization, by=a_requester(), order=order).call
-    lifecycle.end(call, by="test", outcome=Outcome.BUSY, reason="dial.busy")
-    consents.revoke(consent=Consent.objects.get())
-    said = [refusal(organization, consent=order.consent), refusal(organization, by=a_requester(api_key=api_key), consent=None)]
-    assert [(one.code, str(one)) for one in said] == [("policy.consent", "The person took their consent back.")] * 2
-    # Who agrees again may be called again.
-    assert ask(organization).call.status == Status.QUEUED
 
 
 @pytest.mark.usefixtures("phone_line")
@@ -332,6 +312,17 @@ def test_the_same_key_with_another_body_is_an_error(organization: Organization, 
         ask(organization, key="k", consent=None, **fields)
     assert Call.objects.count() == 1
     assert CallRequest.objects.latest("pk").code == "idempotency.other_body"
+
+
+def test_a_variable_that_the_persona_does_not_know_is_named(organization: Organization) -> None:
+    said = refusal(organization, variables={"mesa": "4", "x" * 100: ""})
+    assert (said.code, str(said)) == ("unknown_variables", f"The persona's text has no such variables: mesa, {'x' * 64}.")
+    assert Call.objects.count() == 0
+
+
+def test_a_number_in_the_place_of_the_persona_is_neither_kept_nor_repeated(organization: Organization) -> None:
+    said = refusal(organization, persona=pt_mobile())
+    assert (str(said), CallRequest.objects.get().persona) == ("There is no persona “•••” here.", "•••")
 
 
 def test_a_refusal_is_not_kept_under_the_key(organization: Organization) -> None:

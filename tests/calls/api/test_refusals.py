@@ -222,6 +222,9 @@ def test_fields_that_are_wrong_are_named(
         ({"variables": {"a": 1}}, [("/variables/a", "invalid")]),
         ({"variables": {f"v{n}": "" for n in range(41)}}, [("/variables", "max_length")]),
         ({"variables": []}, [("/variables", "not_a_dict")]),
+        ({"variables": {"a": "x" * 301}}, [("/variables/a", "max_length")]),
+        ({"metadata": {f"k{n}": 1 for n in range(41)}}, [("/metadata", "max_length")]),
+        ({"metadata": {"note": "é" * 2048}}, [("/metadata", "max_length")]),
         ({"metadata": "order 1"}, [("/metadata", "not_a_dict")]),
     ],
 )

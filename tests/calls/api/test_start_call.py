@@ -93,6 +93,7 @@ def test_the_person_and_the_evidence_are_kept_with_the_call(api: ApiClient, orde
 
 
 def test_the_full_form_says_all_that_can_be_said(api: ApiClient, order: dict[str, Any]) -> None:
+    PersonaVersion.objects.update(variables=["table"])
     more = {
         "persona_version": 1,
         "line": "sandbox",
