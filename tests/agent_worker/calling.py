@@ -65,8 +65,8 @@ class Rig:
     def impatient(self, **patience: float) -> None:
         self.patience = replace(self.patience, **patience)  # type: ignore[arg-type]
 
-    def make_line(self, does: Does, **options: Any) -> SandboxLine:
-        self.line = SandboxLine(Person(does, self.emulator, self.key), **options)
+    def make_line(self, does: Does, kind: type[SandboxLine] = SandboxLine, **options: Any) -> SandboxLine:
+        self.line = kind(Person(does, self.emulator, self.key), **options)
         return self.line
 
     async def run(self, does: Does, *, within_s: float = 60, **options: Any) -> Call:

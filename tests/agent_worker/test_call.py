@@ -1,12 +1,19 @@
 """Whole calls on the sandbox line, and how each of them ends."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.utils import timezone
+from livekit.agents import Agent, AgentSession
 
+from agent_worker.lines.base import LineLost
+from agent_worker.lines.sandbox import SandboxLine
 from calls import cancellation
+from calls.exceptions import DialFailed, FailureKind
+from calls.gateway import Answer
 from calls.models import Call
 from contacts.models import Suppression
 from personas.models import PersonaVersion
@@ -87,6 +94,41 @@ async def test_a_callee_who_hangs_up_in_mid_sentence_leaves_what_they_heard(call
         assert (opening.text, opening.interrupted, greeting.interrupted) == (OPENING, False, True)
         assert long.startswith(greeting.text)
         assert 0 < len(greeting.text) < len(long)
+
+
+class BusyLine(SandboxLine):
+    async def dial(self, call: Call) -> Answer:
+        self.rings()
+        raise DialFailed(FailureKind.SIP, sip_status_code=486, sip_status="Busy Here")
+
+
+class LostLine(SandboxLine):
+    async def attach(self, session: AgentSession[Any], agent: Agent) -> None:
+        raise LineLost
+
+
+async def test_a_busy_callee_is_not_called_again(call: Call) -> None:
+    async with rig_for(call) as rig:
+        ended = await rig.run(stays, kind=BusyLine)
+        assert how(ended) == ("busy", "dial.busy", "callee", "none")
+        assert (ended.sip_status_code, ended.sip_status, ended.retryable) == (486, "Busy Here", True)
+
+
+async def test_a_line_without_sound_is_our_fault_and_nobody_is_kept_waiting(call: Call) -> None:
+    async with rig_for(call) as rig:
+        assert how(await rig.run(stays, kind=LostLine)) == ("failed", "error.platform.internal", "platform", "platform")
+
+
+async def test_a_dial_that_failed_because_the_call_was_canceled_was_canceled(call: Call) -> None:
+    await Call.objects.filter(pk=call.pk).aupdate(expires_at=timezone.now() + timedelta(minutes=5))
+
+    class CanceledLine(SandboxLine):
+        async def dial(self, call: Call) -> Answer:
+            await Call.objects.filter(pk=call.pk).aupdate(cancel_requested_at=timezone.now(), cancel_reason="api.canceled")
+            raise DialFailed(FailureKind.ROOM_GONE)
+
+    async with rig_for(call) as rig:
+        assert how(await rig.run(stays, kind=CanceledLine)) == ("canceled", "api.canceled", "client", "none")
 
 
 async def test_without_a_key_for_the_model_nobodys_phone_rings(call: Call) -> None:

@@ -1,25 +1,35 @@
 """The phone line: what it asks of LiveKit, and what it makes of what the room tells. The room is a real one that is not connected."""
 
 import asyncio
+import json
+import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from asgiref.sync import sync_to_async
+from django.db import OperationalError
 from google.protobuf.message import Message
 from livekit import api, rtc
-from livekit.agents import Agent
+from livekit.agents import Agent, AgentSession
 
+from agent_worker import entrypoint, spool
 from agent_worker.entrypoint import call_and_claim
 from agent_worker.job_context import job_without_a_worker
+from agent_worker.lines.audio import Loudspeaker
 from agent_worker.lines.base import LineLost, TransferFailed
 from agent_worker.lines.phone import PhoneLine
+from agent_worker.session import keep_words_with_sound
 from calls.exceptions import DialFailed, FailureKind
 from calls.gateway import Gateway
 from calls.models import Call
+from tests.agent_worker.calling import dispatched_call
+from tests.factories import MembershipFactory, published_version
 from tests.numbers import pt_mobile
 
 Reason = rtc.DisconnectReason
@@ -59,6 +69,7 @@ class Rig:
     room: rtc.Room
     livekit: LiveKit
     told: list[str]
+    url: str
 
 
 @pytest.fixture
@@ -75,7 +86,7 @@ async def rig(settings: Any, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[R
             line.on_ringing(lambda: told.append("rings"))
             line.on_digit(lambda digit: told.append(f"digit {digit}"))
             line.on_callee_left(lambda why: told.append(f"left: {why}"))
-            yield Rig(line, context.room, livekit, told)
+            yield Rig(line, context.room, livekit, told, str(server.make_url("/")))
             await line.aclose()
 
 
@@ -192,6 +203,53 @@ async def test_a_closed_line_hears_nothing_any_more(rig: Rig) -> None:
     await rig.line.aclose()
     rig.room.emit("disconnected", Reason.ROOM_DELETED)
     assert rig.told == []
+
+
+async def test_a_dispatch_without_a_call_is_refused(rig: Rig) -> None:
+    context = rig.line._context
+    shut: list[str] = []
+    context._on_shutdown = shut.append
+    await entrypoint.entrypoint(context)
+    assert (shut, rig.livekit.asked) == (["no call"], [])
+
+
+async def test_a_job_whose_call_is_anothers_dials_nobody_and_ends(rig: Rig, transactional_db: None, settings: Any) -> None:
+    settings.LIVEKIT_URL, settings.LIVEKIT_API_KEY, settings.LIVEKIT_API_SECRET = rig.url, "key", "s" * 32
+    context = rig.line._context
+    shut: list[str] = []
+    context._on_shutdown = shut.append
+    context.job.metadata = json.dumps({"call_id": str(uuid.uuid4()), "persona": "restaurante", "claim": "t"})
+    await entrypoint.entrypoint(context)
+    assert shut == ["call ended"]
+    assert [method for method, _ in rig.livekit.asked] == ["DeleteRoom"]
+
+
+async def test_what_this_machine_kept_is_written_when_a_job_ends(transactional_db: None, settings: Any, tmp_path: Path) -> None:
+    settings.JOURNAL_SPOOL = tmp_path
+    call = await sync_to_async(lambda: dispatched_call(published_version(organization=MembershipFactory().organization, slug="clinica")))()
+    spool.keep(str(call.pk), claim=call.claim, turns=[], ending=None)
+    await entrypoint.on_session_end(SimpleNamespace())  # type: ignore[arg-type]  # it needs nothing of the job
+    assert [path.name for path in tmp_path.iterdir()] == []  # noqa: ASYNC240
+
+
+async def test_what_cannot_be_written_yet_stays(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away() -> int:
+        raise OperationalError
+
+    monkeypatch.setattr(spool, "replay", away)
+    await entrypoint.on_session_end(SimpleNamespace())  # type: ignore[arg-type]
+
+
+async def test_the_words_of_a_cut_sentence_end_with_its_sound() -> None:
+    session: AgentSession[Any] = AgentSession()
+    loudspeaker = Loudspeaker()
+    session.output.audio = loudspeaker
+    synchronizer = keep_words_with_sound(session)
+    assert (session.output.audio, session.output.transcription) == (synchronizer.audio_output, synchronizer.text_output)
+    proxy = synchronizer.audio_output.next_in_chain  # where sinks can be changed
+    assert proxy is not None
+    assert proxy.next_in_chain is loudspeaker
+    await synchronizer.aclose()
 
 
 @pytest.mark.parametrize(
