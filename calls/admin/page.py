@@ -35,8 +35,8 @@ KINDS = {
 KIND_LOOK = {"tool": Look("silencio", "still"), "opening": Look("chamada", "blue"), "transfer": Look("transferir", "blue")}
 FAILED = Look("falha", "red")
 FACTS: dict[str, Callable[[Any], object]] = {
-    "at_ms": lambda ms: _("after %(ms)s ms") % {"ms": ms},
     "heard_to_end": lambda heard: _("heard to its end") if heard else _("not heard to its end"),
+    "at_ms": lambda ms: _("after %(ms)s ms") % {"ms": ms},
     "sip_status_code": lambda code: f"SIP {code}",
     "digit": str,
     "kind": str,
@@ -107,7 +107,9 @@ def _happening(event: CallEvent) -> Happening:
 
 
 def _facts_in_words(facts: dict[str, Any]) -> Iterator[str]:
-    for name, value in facts.items():
+    # PostgreSQL does not keep the order of a JSON value's names.
+    known = list(FACTS)
+    for name, value in sorted(facts.items(), key=lambda fact: (known.index(fact[0]) if fact[0] in known else len(known), fact[0])):
         if value not in ("", None, []):
             yield str(FACTS[name](value)) if name in FACTS else f"{name} {value}"
 
@@ -211,7 +213,7 @@ def facts_of(call: Call) -> list[tuple[str, list[tuple[str, str]]]]:
         (_("How it went"), _went(call)),
         (_("The phone network"), _sip(call)),
         (_("Opening"), _opening(call)),
-        (_("Answering times"), [(_latency_name(name), _ms(name, value)) for name, value in call.latency.items()]),
+        (_("Answering times"), [(_latency_name(name), _ms(name, value)) for name, value in sorted(call.latency.items())]),
         (_("Usage"), [(name.replace("_", " "), str(value)) for name, value in _flat(call.usage)]),
     ]
     return [(title, pairs) for title, pairs in cards if pairs]
@@ -252,7 +254,7 @@ def pill_of_the_line(call: Call) -> Pill | None:
 
 
 def _flat(value: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, inner in value.items():
+    for name, inner in sorted(value.items()):
         if isinstance(inner, dict):
             yield from _flat(inner, f"{prefix}{name} ")
         else:
