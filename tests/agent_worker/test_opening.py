@@ -116,9 +116,37 @@ async def test_an_opening_that_is_not_rendered_yet_is_spoken_by_the_model_word_f
         assert reading.text == call.opening_text
 
 
-async def test_the_rendering_of_one_call_is_there_for_the_next(
-    version: PersonaVersion, call: Call, monkeypatch: pytest.MonkeyPatch
+async def test_an_opening_that_the_model_does_not_speak_is_played_as_soon_as_it_is_rendered(
+    call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("agent_worker.opening.RENDERED_BY_NOW_S", 10.0)
+    async with rig_for(call) as rig:
+        rig.emulator.configure(instructions_contain="Casa Azul", faults=[{"kind": "fail", "response": 1, "times": 1}])
+        ended = await rig.run(hears_the_greeting)
+        assert (ended.opening_spoken, ended.opening_heard_to_end) == ("rendered", True)
+        assert await rig.said() == [("assistant", call.opening_text), ("assistant", GREETING)]
+
+
+async def test_an_opening_that_the_model_cannot_speak_at_all_is_said_in_a_plain_voice(call: Call) -> None:
+    async with rig_for(call, faults=[{"kind": "fail"}]) as rig:
+        ended = await rig.run(hears_the_greeting)
+        assert (ended.opening_spoken, ended.opening_heard_to_end) == ("plain", True)
+        assert (await rig.said())[0] == ("assistant", call.opening_text)
+
+
+async def test_a_greeting_that_is_asked_for_and_not_there_yet_gives_way_too(call: Call) -> None:
+    async def does(callee: Caller) -> None:
+        await until(lambda: bool(conversation_of(rig) and conversation_of(rig).journal.of("response.create")), within_s=20)
+        await callee.say(WHO)
+        await callee.listen(4.0)
+
+    async with rig_for(call, {"turns": [{"assistant": GREETING}, {"assistant": ANSWER}], "first_audio_ms": 1500}) as rig:
+        await rendered(rig)
+        await rig.run(does)
+        assert await rig.said() == [("assistant", call.opening_text), ("user", WHO), ("assistant", ANSWER)]
+
+
+async def test_an_opening_that_was_rendered_while_it_rang_is_played(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agent_worker.lines.sandbox.RINGS_S", 4)
     async with rig_for(call, {"turns": [{"assistant": GREETING}]}) as rig:
         assert (await rig.run(hears_the_greeting)).opening_spoken == "rendered"
