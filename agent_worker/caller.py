@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable, Coroutine
 from dataclasses import replace
 from typing import Any
 
@@ -28,8 +29,14 @@ from .watchdogs import Patience
 
 log = structlog.get_logger(__name__)
 
-# The whole of a call's end, with the database away: then what is left goes to disk.
-CLOSED_WITHIN_S = 45.0
+# With the database away, what is left of a call goes to disk after that. livekit-agents cancels a job 15 s after its room is gone.
+CLOSED_WITHIN_S = 10.0
+STOPPED_WITHIN_S = 3.0
+SENTENCE_WITHIN_S = 25.0
+SESSION_CLOSED_WITHIN_S = 10.0
+BRIEFED_WITHIN_S = 10.0
+# An answered call whose opening has not begun by then is over: nobody is left on a silent line.
+SPEAKS_WITHIN_S = 12.0
 OPT_OUT_KEY = "9"
 SIP_OK = 200
 
@@ -80,14 +87,22 @@ class _Run:
         else:
             # Nobody's phone rings for a voice that cannot speak.
             controller.finish(controller.failed(Reason.ERROR_CONFIGURATION_KEY, Fault.CONFIGURATION))
+        cancelled = False
         try:
             await asyncio.shield(controller.ended)
         except asyncio.CancelledError:
+            cancelled = True
             log.warning("job was cancelled")
             controller.finish(controller.failed(Reason.ERROR_PLATFORM_WORKER_LOST, Fault.PLATFORM))
-            await asyncio.shield(asyncio.ensure_future(self._close(controller.ended.result())))
-            raise
-        await self._close(controller.ended.result())
+        closing = asyncio.create_task(self._close(controller.ended.result()))
+        try:
+            await asyncio.shield(closing)
+        except asyncio.CancelledError:
+            # With the room gone the library ends the job: what was said is written, or spooled, all the same.
+            cancelled = True
+            await closing
+        if cancelled:
+            raise asyncio.CancelledError
 
     # -- the dial and the session, at the same time -----------------------------------------------------------------
 
@@ -102,6 +117,14 @@ class _Run:
             return
         self.controller.answered(sip_call_id=answer.sip_call_id, **({} if self.line.simulated else {"sip_status_code": SIP_OK}))
         self.answer.set_result(answer)
+        self._work.append(self.controller.start(self._must_speak()))
+
+    async def _must_speak(self) -> None:
+        """An answered call that stays silent, whatever holds its opening up, ends."""
+        await asyncio.sleep(SPEAKS_WITHIN_S)
+        if self.persona is None or not self.persona.conversation.first_sound.done():
+            log.error("nothing was said after the answer")
+            self.controller.finish(self.controller.failed(Reason.ERROR_PLATFORM_INTERNAL, Fault.PLATFORM))
 
     async def _dial_failed(self, failure: DialFailed) -> None:
         log.info("dial failed", kind=failure.kind, sip_status_code=failure.sip_status_code)
@@ -116,7 +139,8 @@ class _Run:
     async def _talk(self) -> None:
         controller = self.controller
         try:
-            briefing = await in_database(brief, self.call)
+            async with asyncio.timeout(BRIEFED_WITHIN_S):
+                briefing = await in_database(brief, self.call)
         except PersonaError as wrong:
             log.error("persona cannot be used", why=wrong.code)
             controller.finish(controller.failed(Reason.ERROR_CONFIGURATION_PERSONA, Fault.CONFIGURATION))
@@ -169,33 +193,50 @@ class _Run:
 
         The line is closed for the callee whatever else fails; the room is gone before `ended` is written (design: rule 4).
         """
-        try:
-            if ending.sentence and self.persona is not None:
-                await self._stop_working()
-                await self._say(self.persona, ending.sentence)
-        finally:
-            await self.line.hang_up()
+        if ending.sentence and self.persona is not None:
+            await self._attempt(self._last_words(self.persona, ending.sentence), within_s=SENTENCE_WITHIN_S)
+        await self.line.hang_up()
         await self._stop_working()
         if self.persona is not None:
-            await self.persona.aclose()
+            await self._attempt(self.persona.aclose(), within_s=SESSION_CLOSED_WITHIN_S)
             ending = ending.with_columns(**self.persona.figures)
         await self._write(ending)
         await self.controller.stop_tasks()
         await self.line.aclose()
 
+    async def _attempt(self, step: Coroutine[Any, Any, None], *, within_s: float) -> None:
+        """Do a step of the end that others must not depend on."""
+        try:
+            async with asyncio.timeout(within_s):
+                await step
+        except Exception:  # Whatever fails in the last moments, the line is closed and the end is written.
+            log.exception("a step of the call's end failed")
+
+    async def _last_words(self, persona: Persona, sentence: str) -> None:
+        # The opening is the callee's right: a model that fails while its recording plays does not cut it.
+        await self._callee_gone_or(persona.opening.over())
+        await self._stop_working()
+        await self._say(persona, sentence)
+
     async def _stop_working(self) -> None:
         for task in self._work:
             task.cancel()
         if self._work:
-            await asyncio.wait(self._work)
+            await asyncio.wait(self._work, timeout=STOPPED_WITHIN_S)
 
     async def _say(self, persona: Persona, sentence: str) -> None:
         recording = await persona.voice.without_model(persona.briefing.words.spoken_without_model[sentence])
         said = asyncio.ensure_future(persona.conversation.say(recording))
-        gone = asyncio.ensure_future(self.controller.callee_gone.wait())
-        await asyncio.wait([said, gone], return_when=asyncio.FIRST_COMPLETED)
-        gone.cancel()
+        await self._callee_gone_or(asyncio.shield(said))
         await said
+
+    async def _callee_gone_or(self, event: Awaitable[object]) -> None:
+        """Return when `event` has come, or nobody listens any more."""
+        awaited = asyncio.ensure_future(event)
+        gone = asyncio.ensure_future(self.controller.callee_gone.wait())
+        await asyncio.wait([awaited, gone], return_when=asyncio.FIRST_COMPLETED)
+        for task in (awaited, gone):
+            task.cancel()
 
     async def _write(self, ending: Ending) -> None:
         controller = self.controller

@@ -24,6 +24,9 @@ log = structlog.get_logger(__name__)
 # After this long without having run, a job does not know any more whether the call is its own (design: rule 4).
 STALL_S = 4.0
 CLOCK_S = 0.5
+# LiveKit's words for a callee who is gone without having hung up (facts of the SIP service: media time-out, broken trunk).
+LOST_BY_THE_CARRIER = frozenset({"UNKNOWN_REASON", "MEDIA_FAILURE", "CONNECTION_TIMEOUT", "SIGNAL_CLOSE", "SIP_TRUNK_FAILURE"})
+LOST_BY_LIVEKIT = frozenset({"SERVER_SHUTDOWN", "STATE_MISMATCH", "DUPLICATE_IDENTITY", "ROOM_CLOSED", "JOIN_FAILURE", "MIGRATION"})
 NOTE_WRITTEN_WITHIN_S = 60.0
 
 
@@ -77,8 +80,10 @@ class CallController:
         if not self.is_answered or self.is_transferring:
             # The dial's own answer says what it means, and the transfer's: who was put through is gone too.
             return
-        if why in ("UNKNOWN_REASON", "MEDIA_FAILURE", "CONNECTION_TIMEOUT", "SIGNAL_CLOSE"):
+        if why in LOST_BY_THE_CARRIER:
             self.finish(after_answer(Reason.ERROR_CARRIER_MEDIA, EndedBy.CARRIER, fault=Fault.CARRIER))
+        elif why in LOST_BY_LIVEKIT:
+            self.finish(after_answer(Reason.ERROR_PLATFORM_INTERNAL, EndedBy.PLATFORM, fault=Fault.PLATFORM))
         elif why == "ROOM_DELETED":
             self.start(self._room_was_deleted())
         else:
@@ -173,6 +178,9 @@ class CallController:
     def answered(self, **columns: Any) -> None:
         self.is_answered, self.answered_at = True, timezone.now()
         self._states.put_nowait(lambda: lifecycle.answered(self.call, by=self.worker, **columns))
+        if self.callee_gone.is_set():
+            # Picked up and hung up at once: the room told of the one before LiveKit told of the other.
+            self.callee_left(self._left_because)
 
     def transferring(self) -> None:
         self.is_transferring = True

@@ -54,7 +54,8 @@ class Conversation:
         self.figures = Figures()
         self.model_was_ready = False
         self._model_is_there = False
-        self.responses_done = 0
+        # Of the latest response, as the model made them; the callee hears them later.
+        self.last_words = ""
         self.assistant_spoke_last = False
         self.opening_is_spoken = False
         self.opening_text = ""
@@ -112,7 +113,8 @@ class Conversation:
             self.journal.write(TurnDraft(item_id=event["item_id"], role=TurnRole.USER, text=UNINTELLIGIBLE, started_at=datetime.now(UTC)))
 
     def _response_done(self, response: dict[str, Any]) -> None:
-        self.responses_done += 1
+        parts = (part for item in response["output"] for part in item.get("content", ()))
+        self.last_words = " ".join(part.get("transcript") or "" for part in parts)
         if response["status"] == "failed":
             self.watchdogs.model_lost_the_answer(time.monotonic())
         elif response["status"] == "completed" and not any(item["type"] == "function_call" for item in response["output"]):

@@ -20,7 +20,8 @@ class Ear:
     """
 
     def __init__(self) -> None:
-        self._holding = False
+        # What is said while picking up, before anybody can answer it, waits for the end of the opening.
+        self._holding = True
         self._held: deque[rtc.AudioFrame] = deque()
         self._loud_s = 0.0
         self.heard_speech = False

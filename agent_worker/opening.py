@@ -19,6 +19,8 @@ log = structlog.get_logger(__name__)
 GREETING_LEAD_S = 2.5
 LOOKS_EVERY_S = 0.05
 RENDERED_BY_NOW_S = 3.0
+# A model that has made no sound by then is not waited for: the opening is spoken in the plain voice.
+FIRST_SOUND_WITHIN_S = 4.0
 
 
 @dataclass
@@ -91,10 +93,16 @@ class Opening:
         self.text = text
         self._voice = voice
         self.spoken: Spoken | None = None
+        self._over = asyncio.Event()
         self._prepared: asyncio.Task[Recording | None] | None = None
 
     def prepare(self) -> None:
         self._prepared = asyncio.create_task(self._prepare(), name="opening")
+
+    async def over(self) -> None:
+        """Return when no recording of the opening is being played: at once, unless one is."""
+        if self.spoken is not None and self.spoken.how != "model":
+            await self._over.wait()
 
     async def aclose(self) -> None:
         if self._prepared is not None:
@@ -114,6 +122,7 @@ class Opening:
             await (self._play(conversation, recording, spoken) if recording else self._have_it_spoken(conversation, spoken))
             conversation.opening_is_spoken = False
         finally:
+            self._over.set()
             conversation.watchdogs.resume(time.monotonic())
             conversation.ear.let_go()
         conversation.watchdogs.greeting_expected(time.monotonic())
@@ -129,34 +138,47 @@ class Opening:
     async def _play(self, conversation: Conversation, recording: Recording, spoken: Spoken) -> None:
         handle = conversation.session.say(recording.text, audio=recording.frames())
         ends_at = time.monotonic() + recording.duration_s
-        await self._with_greeting(conversation, handle, lambda: time.monotonic() >= ends_at - GREETING_LEAD_S)
+        await self._with_greeting(conversation, handle, lambda: time.monotonic() >= ends_at - GREETING_LEAD_S, lambda: True)
         spoken.heard_to_end = not handle.interrupted
 
     async def _have_it_spoken(self, conversation: Conversation, spoken: Spoken) -> None:
         """There is no recording yet: the model says it, told to do so word for word, and what it said is compared."""
         log.info("opening is spoken by the model")
         handle = conversation.session.generate_reply(instructions=read_out(self.text), tool_choice="none")
-        before = conversation.responses_done
-        # The model is done with it long before the callee has heard it, and free for the greeting.
-        await self._with_greeting(conversation, handle, lambda: conversation.responses_done > before)
+        begun_at = time.monotonic()
+
+        def as_written() -> bool:
+            return same_words(conversation.last_words, self.text)
+
+        def look() -> bool:
+            if not conversation.first_sound.done() and time.monotonic() > begun_at + FIRST_SOUND_WITHIN_S and not handle.interrupted:
+                handle.interrupt(force=True)
+            # The model is done with it long before the callee has heard it, and free for the greeting.
+            return as_written()
+
+        await self._with_greeting(conversation, handle, look, as_written)
         if not handle.interrupted and same_words(conversation.opening_text, self.text):
             spoken.heard_to_end = True
             return
         log.warning("opening was not spoken as it is written")
-        if recording := await self._recording_soon():
-            spoken.how = recording.how
-            await self._play(conversation, recording, spoken)
+        # Never without it: in the plain voice, where the model cannot say it.
+        recording = await self._recording_soon() or await self._voice.without_model(self.text)
+        spoken.how = recording.how
+        await self._play(conversation, recording, spoken)
 
-    async def _with_greeting(self, conversation: Conversation, handle: SpeechHandle, is_time: Callable[[], bool]) -> None:
-        """Until the opening is over; the greeting is asked for when it `is_time`, unless the callee speaks."""
+    async def _with_greeting(
+        self, conversation: Conversation, handle: SpeechHandle, is_time: Callable[[], bool], was_spoken: Callable[[], bool]
+    ) -> None:
+        """Until the opening is over; the greeting is asked for when it `is_time`, unless the callee speaks, and only behind an opening."""
         greeting = Greeting(conversation)
         while not await conversation.opening_over(handle, LOOKS_EVERY_S):
             if conversation.ear.heard_speech:
+                is_time()
                 if greeting.asked and not greeting.dropped:
                     greeting.drop()
             elif not greeting.asked and is_time():
                 greeting.ask()
-        if not (greeting.asked or conversation.ear.heard_speech):
+        if was_spoken() and not (greeting.asked or conversation.ear.heard_speech):
             greeting.ask()
         greeting.close()
 

@@ -1,8 +1,10 @@
 """What could not be written because the database was away: kept on this machine, encrypted, until it can be."""
 
+import fcntl
 import json
 import os
 import uuid
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 
 import structlog
 from django.conf import settings
+from django.db import IntegrityError
 
 from calls.models import Call
 from calls.transcripts import TurnDraft, record
@@ -49,19 +52,28 @@ def replay() -> int:
 
     Raises django.db.DatabaseError when the database is away again: the files stay for the next time.
     """
-    directory = Path(settings.JOURNAL_SPOOL)
     done = 0
-    for path in sorted(directory.glob("*.spool")):
-        try:
-            content = json.loads(decrypt(path.read_text(), context=CONTEXT))
-        except CannotDecrypt:
-            log.exception("journal on disk cannot be read", file=path.name)
-            path.rename(path.with_suffix(".unreadable"))
-            continue
-        _write(content)
-        path.unlink()
-        done += 1
+    for path in sorted(Path(settings.JOURNAL_SPOOL).glob("*.spool")):
+        with suppress(FileNotFoundError), path.open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue  # another process is at it
+            if path.exists():
+                done += _replay(path, file.read())
     return done
+
+
+def _replay(path: Path, text: str) -> int:
+    """One file: 1 when the database has it now, 0 when it never will. One that cannot be written does not hold up the others."""
+    try:
+        _write(json.loads(decrypt(text, context=CONTEXT)))
+    except (CannotDecrypt, IntegrityError, ValueError, KeyError, TypeError):
+        log.exception("journal on disk cannot be used", file=path.name)
+        path.rename(path.with_suffix(".unreadable"))
+        return 0
+    path.unlink(missing_ok=True)
+    return 1
 
 
 def _write(content: dict[str, Any]) -> None:

@@ -19,7 +19,6 @@ from livekit import rtc
 from calls import openings
 from personas.opening import opening_key
 
-from .journal import in_database
 from .lines.base import Endpoint
 from .realtime_emulator import speech
 
@@ -29,6 +28,7 @@ SAMPLE_RATE = 24_000
 FRAME_S = 0.05
 TIMES_REAL_TIME = 5
 RENDERING_S = 20.0
+STORE_ANSWERS_WITHIN_S = 2.0
 
 
 class RenderingFailed(Exception):
@@ -85,22 +85,29 @@ class PlatformVoice:
     async def ready(self, text: str) -> Recording:
         """`text` from the store; else rendered now, checked, and kept. Raises RenderingFailed."""
         key = self._key(text)
-        if (pcm := await in_database(openings.find, key)) is not None:
+        if (pcm := await self._stored(key)) is not None:
             return Recording(text, pcm, "stored")
         pcm = await self._render(text)
-        await in_database(openings.keep, key, pcm)
+        try:
+            await asyncio.to_thread(openings.keep, key, pcm)
+        except OSError as error:
+            log.warning("recording could not be kept", error=type(error).__name__)
         return Recording(text, pcm, "rendered")
 
     async def without_model(self, text: str) -> Recording:
         """`text` from the store, else in a plain voice: for when no model can speak. Does not fail for want of the store."""
-        try:
-            pcm = await in_database(openings.find, self._key(text))
-        except OSError as error:
-            log.warning("store of recordings is away", error=type(error).__name__)
-            pcm = None
-        if pcm is not None:
+        if (pcm := await self._stored(self._key(text))) is not None:
             return Recording(text, pcm, "stored")
         return Recording(text, await speech.speak(text, locale=self._locale, voice=self._voice), "plain")
+
+    async def _stored(self, key: str) -> bytes | None:
+        """The store's recording. A store that is away, or that does not answer, has none: the call goes on without it."""
+        try:
+            async with asyncio.timeout(STORE_ANSWERS_WITHIN_S):
+                return await asyncio.to_thread(openings.find, key)
+        except OSError as error:
+            log.warning("store of recordings is away", error=type(error).__name__)
+            return None
 
     def _key(self, text: str) -> str:
         return opening_key(text=text, voice=self._voice, model=self._model, speed=self._speed, endpoint=self._endpoint.base_url)

@@ -23,7 +23,8 @@ log = structlog.get_logger(__name__)
 # LiveKit hangs up by itself so long after our own limit: the guard that survives this process.
 LONGER_THAN_OURS_S = 30
 TRANSFER_RINGS_S = 25
-HANG_UP_TRIES = 3
+# Half a minute in all: a LiveKit that restarts is back by then.
+HANG_UP_TRIES = 12
 BETWEEN_TRIES_S = 0.5
 STATUS = "sip.callStatus"
 
@@ -93,7 +94,7 @@ class PhoneLine(Line):
                     await self._gateway.delete_room(self._room_name)
                 except GatewayError as error:
                     log.warning("room could not be deleted", kind=error.kind, attempt=attempt)
-                    await asyncio.sleep(BETWEEN_TRIES_S * attempt)
+                    await asyncio.sleep(BETWEEN_TRIES_S * min(attempt, 8))
                 else:
                     self._hung_up = True
                     return

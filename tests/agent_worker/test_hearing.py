@@ -32,7 +32,14 @@ def ear() -> Ear:
 
 
 def test_an_open_ear_passes_every_frame_on(ear: Ear) -> None:
+    ear.let_go()
     assert [marks(ear.hear(frame(mark=n))) for n in (1, 2)] == [[1], [2]]
+
+
+def test_what_is_said_before_anybody_can_answer_is_held(ear: Ear) -> None:
+    assert ear.hear(frame(SPEECH, mark=1)) == []
+    ear.let_go()
+    assert marks(ear.hear(frame(mark=2))) == [1, 2]
 
 
 def test_what_is_said_while_it_is_held_comes_in_order_once_it_is_let_go(ear: Ear) -> None:

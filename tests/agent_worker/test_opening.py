@@ -127,7 +127,8 @@ async def test_an_opening_that_the_model_does_not_speak_is_played_as_soon_as_it_
         assert await rig.said() == [("assistant", call.opening_text), ("assistant", GREETING)]
 
 
-async def test_an_opening_that_the_model_cannot_speak_at_all_is_said_in_a_plain_voice(call: Call) -> None:
+async def test_an_opening_that_the_model_cannot_speak_at_all_is_said_in_a_plain_voice(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent_worker.opening.RENDERED_BY_NOW_S", 0.0)
     async with rig_for(call, faults=[{"kind": "fail"}]) as rig:
         ended = await rig.run(hears_the_greeting)
         assert (ended.opening_spoken, ended.opening_heard_to_end) == ("plain", True)
