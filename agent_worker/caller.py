@@ -36,7 +36,7 @@ SENTENCE_WITHIN_S = 25.0
 SESSION_CLOSED_WITHIN_S = 10.0
 BRIEFED_WITHIN_S = 10.0
 # An answered call whose opening has not begun by then is over: nobody is left on a silent line.
-SPEAKS_WITHIN_S = 12.0
+SPEAKS_WITHIN_S = 15.0
 OPT_OUT_KEY = "9"
 SIP_OK = 200
 

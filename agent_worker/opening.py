@@ -20,7 +20,7 @@ GREETING_LEAD_S = 2.5
 LOOKS_EVERY_S = 0.05
 RENDERED_BY_NOW_S = 3.0
 # A model that has made no sound by then is not waited for: the opening is spoken in the plain voice.
-FIRST_SOUND_WITHIN_S = 4.0
+FIRST_SOUND_WITHIN_S = 6.0
 
 
 @dataclass
