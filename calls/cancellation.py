@@ -53,11 +53,12 @@ def cancel(*, call: Call, by: str, reason: str) -> CancelResult:
     call ends it, within a beat: UNDER_WAY.
     """
     asked = Call.objects.filter(pk=call.pk, cancel_requested_at=None).exclude(status=Status.ENDED)
-    asked.update(cancel_requested_at=Now(), cancel_requested_by=by, cancel_reason=reason)
+    is_first = asked.update(cancel_requested_at=Now(), cancel_requested_by=by, cancel_reason=reason) == 1
     call.refresh_from_db(fields=lifecycle.CHANGES_HERE)
-    if call.status == Status.ENDED:
+    if call.status == Status.ENDED and not is_first:
         return CancelResult.HAD_ENDED
-    if call.status == Status.DISPATCHED and call.line == LineKind.PHONE:
+    # Ended already: a job that came for the call read the wish. Nobody waits in its room.
+    if call.status in (Status.DISPATCHED, Status.ENDED) and call.line == LineKind.PHONE:
         _let_go(call)
     if not lifecycle.end_as_canceled(call, by=by, within=lifecycle.UNDIALLED) and call.status != Status.ENDED:
         let_go = _let_go(call) if call.line == LineKind.PHONE else not _is_held(call)

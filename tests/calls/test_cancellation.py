@@ -1,15 +1,16 @@
 """Calling a call off, at every point of its way."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.utils import timezone, translation
 
-from calls import cancellation
+from calls import cancellation, lifecycle
 from calls.cancellation import CancelResult
 from calls.models import Call, LineKind
 from calls.states import Reason, Status
-from tests.call_factories import make_call
+from tests.call_factories import CLAIM, make_call
 
 from .livekit_api import FakeLiveKit, TwirpError
 
@@ -108,6 +109,22 @@ def test_the_job_may_be_quicker_to_write_the_end(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(cancellation, "_let_go", let_go)
     assert cancel(as_written(call)) == result
+
+
+def test_a_job_that_reads_the_wish_first_ends_the_call_and_nobody_waits_in_its_room(
+    livekit_line: FakeLiveKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = make_call(Status.DISPATCHED)
+    livekit_line.rooms.add(call.room)
+    read_again = call.refresh_from_db
+
+    def a_job_comes_first(**fields: Any) -> None:
+        assert lifecycle.claim_for_dial(call_id=call.pk, claim=CLAIM, by="job:1", worker="job:1") is None
+        read_again(**fields)
+
+    monkeypatch.setattr(call, "refresh_from_db", a_job_comes_first)
+    assert cancel(call) == CancelResult.NEVER_RANG
+    assert (call.events.get().by, livekit_line.rooms) == ("key:7", set())
 
 
 @pytest.mark.parametrize(
