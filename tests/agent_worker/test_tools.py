@@ -1,13 +1,12 @@
 """What the persona does beside speaking, in whole calls on the sandbox line. The model's part is a script; what must hold is ours."""
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
 
-from agent_worker.tools import CallTools, ending_for
+from agent_worker.tools import ending_for
 from calls.models import Call
 from contacts.models import Suppression
 from personas.models import PersonaVersion
@@ -217,25 +216,18 @@ async def test_no_tool_takes_a_number_and_the_model_chooses_nobody_to_transfer_t
 
 
 async def test_a_tool_called_after_the_call_went_to_another_does_nothing(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    stalled: Iterator[bool] = iter([True])
-
     async def does(callee: Caller) -> None:
         await callee.listen()
         await Call.objects.filter(pk=call.pk).aupdate(claim="another")
-        await callee.say("Não me liguem mais!")
+        # Not so plain that our own code hears it: only the model's tool could act on it.
+        await callee.say("Isto já não me interessa.")
         await callee.stay()
 
-    # The process stood still for longer than a job may without looking again.
+    # No beat tells the job: only the look before the tool can.
     monkeypatch.setattr("agent_worker.controller.heartbeats.BEAT_EVERY_S", 3600.0)
-    run = CallTools.opt_out
-
-    async def must_not_run(self: CallTools, why: Any) -> None:
-        next(stalled)
-        await run(self, why)
-
-    monkeypatch.setattr(CallTools, "opt_out", must_not_run)
     turns = [GREETING, {"tool": {"name": "register_opt_out", "arguments": {}}}]
     async with rig_for(call, {"turns": turns}) as rig:
+        # The process stood still for longer than a job may without looking again.
         monkeypatch.setattr("agent_worker.controller.STALL_S", -1.0)
         await rig.run(does)
         assert await Suppression.objects.acount() == 0
