@@ -83,7 +83,7 @@ async def line(*, line_delay_s: float | None = None) -> AsyncIterator[tuple[Rig,
             bare = Bare(rig, stack.enter_context(started(_bare_program(variables, folder))), folder / "notes.jsonl")
             bare.worker.wait_until(lambda: bool(bare.noted("registered")), within_s=60)
             yield rig, bare
-            await rig.http.aclose()
+            rig.close()
 
 
 def _bare_program(variables: dict[str, str], folder: Path) -> Program:
