@@ -22,6 +22,7 @@ BY = "dialer"
 FIRST_PAUSE = timedelta(seconds=0.5)
 LONGEST_PAUSE = timedelta(seconds=15)
 EXPIRED_AT_ONCE = 50
+PROMOTED_AT_ONCE = 50
 
 
 def dial_due(rooms: Rooms) -> bool:
@@ -64,6 +65,14 @@ def expire_due(rooms: Rooms | None) -> bool:
     return worked
 
 
+def promote_due() -> bool:
+    """Put scheduled calls whose time has come into the queue."""
+    now = timezone.now()
+    due = Call.objects.filter(status=Status.SCHEDULED, due_at__lte=now, expires_at__gt=now, cancel_requested_at=None)
+    promoted = [lifecycle.promote(call, by=BY) for call in due.order_by("due_at")[:PROMOTED_AT_ONCE]]
+    return any(promoted)
+
+
 def _expire(call: Call, rooms: Rooms | None) -> bool:
     # No job takes a call that is canceled or whose time passed (lifecycle.claim_for_dial), so its room need not be gone first.
     if rooms and call.status == Status.DISPATCHED and call.line == LineKind.PHONE:
@@ -84,7 +93,7 @@ def _claim_due(line: LineKind, *, by: str, most: int | None = None) -> list[Call
         row, _is_new = Line.objects.select_for_update().get_or_create(kind=line)
         taken = Call.objects.filter(line=line, status__in=HOLDS_A_PLACE).count()
         free = row.places - taken if row.is_open else 0
-        head = due.for_briefing().order_by("due_at", "created_at")[: max(0, free if most is None else min(free, most))]
+        head = due.for_briefing().order_by("-priority", "due_at", "created_at")[: max(0, free if most is None else min(free, most))]
         return [call for call in head if _may_still(call, by=by, at=now) and lifecycle.claim_for_dispatch(call, by=by)]
 
 

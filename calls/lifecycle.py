@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -81,14 +81,29 @@ def _move(call: Call, new: Status, still: Q, *, by: str, why: str, facts: dict[s
 
 
 def start(call: Call, *, by: str, facts: dict[str, Any] | None = None) -> None:
-    """Put a new call into the queue. To be called within the transaction that also keeps what the call needs.
+    """Put a new call into the queue, or, when it is not due yet, on the schedule. To be called within the transaction that also
+    keeps what the call needs.
 
-    Raises IntegrityError (one_call_per_number) when its number is being called already.
+    Raises IntegrityError (one_call_per_number) when it goes into the queue and its number is being called already.
     """
-    call.status, call.queued_at, call.changed_at = Status.QUEUED, call.created_at, call.created_at
+    is_due = call.due_at <= call.created_at
+    call.status = Status.QUEUED if is_due else Status.SCHEDULED
+    call.queued_at = call.created_at if is_due else None
+    call.changed_at = call.created_at
     call.save(force_insert=True)
-    CallEvent.objects.create(call_id=call.pk, at=call.created_at, new=Status.QUEUED, by=by, facts=facts or {})
-    doorbell.ring()
+    CallEvent.objects.create(call_id=call.pk, at=call.created_at, new=call.status, by=by, facts=facts or {})
+    if is_due:
+        doorbell.ring()
+
+
+def promote(call: Call, *, by: str) -> bool:
+    """Put a scheduled call whose time has come into the queue. False: its number is in another call, or somebody was quicker."""
+    try:
+        with transaction.atomic():
+            return go(call, Status.QUEUED, by=by)
+    except IntegrityError:
+        # one_call_per_number: it goes on waiting, until that call has ended or its own time is over.
+        return False
 
 
 def end(

@@ -23,7 +23,7 @@ AFTER_AN_ERROR_S = 1.0
 
 def steps(rooms: Rooms | None) -> Sequence[Step]:
     """What the worker does, in this order. Without `rooms` no phone is dialled; the rest goes on."""
-    others: list[Step] = [partial(dialer.expire_due, rooms), seed_due_organizations]
+    others: list[Step] = [dialer.promote_due, partial(dialer.expire_due, rooms), seed_due_organizations]
     if rooms is None:
         return others
     return [partial(dialer.dial_due, rooms), partial(dialer.settle_due, rooms), *others]

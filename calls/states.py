@@ -46,6 +46,14 @@ def diagram() -> str:
     return "\n".join([*lines, f"    {Status.ENDED} --> [*]"])
 
 
+class Priority(models.IntegerChoices):
+    """Who comes first of those that are due: the higher number. A line's limits hold for all."""
+
+    LOW = 1, _("low priority")
+    NORMAL = 2, _("normal priority")
+    HIGH = 3, _("high priority")
+
+
 class Outcome(models.TextChoices):
     ANSWERED = "answered", _("answered")
     VOICEMAIL = "voicemail", _("voicemail")

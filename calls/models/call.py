@@ -15,7 +15,7 @@ from contacts.crypto import EncryptedJSONField, EncryptedTextField
 from contacts.models import Consent, Contact
 from personas.models import Persona, PersonaVersion
 
-from ..states import HOLDS_THE_NUMBER, EndedBy, Fault, Outcome, Status
+from ..states import HOLDS_THE_NUMBER, EndedBy, Fault, Outcome, Priority, Status
 from .line import LineKind
 
 
@@ -67,6 +67,7 @@ class Call(models.Model):
     cancel_reason = models.CharField(max_length=64, blank=True, editable=False)
 
     created_at = models.DateTimeField(_("requested at"), default=timezone.now, editable=False)
+    priority = models.PositiveSmallIntegerField(_("priority"), choices=Priority.choices, default=Priority.NORMAL)
     due_at = models.DateTimeField(_("not before"), default=timezone.now)
     expires_at = models.DateTimeField(_("not after"))
     queued_at = models.DateTimeField(_("queued at"), null=True, blank=True)
@@ -121,7 +122,9 @@ class Call(models.Model):
         ]
         indexes = [
             # calls.dialer: the head of the queue of a line.
-            models.Index(fields=["line", "due_at"], condition=Q(status=Status.QUEUED), name="calls_due"),
+            models.Index(fields=["line", "-priority", "due_at"], condition=Q(status=Status.QUEUED), name="calls_due"),
+            # calls.dialer: what has come to its time.
+            models.Index(fields=["due_at"], condition=Q(status=Status.SCHEDULED), name="calls_scheduled"),
             # calls.dialer: the places of a line that are taken.
             models.Index(fields=["line", "status"], condition=~Q(status=Status.ENDED), name="calls_alive"),
             # the lists of the API and of the admin, newest first.

@@ -20,7 +20,7 @@ from calls.exceptions import FailureKind, GatewayError
 from calls.gateway import Gateway
 from calls.models import Call, Line, LineKind
 from calls.rooms import Cleared, RoomOrder, Rooms
-from calls.states import Reason, Status
+from calls.states import Outcome, Priority, Reason, Status
 from contacts import suppressions
 from contacts.models import SuppressionReason
 from personas.models import PersonaVersion
@@ -263,6 +263,36 @@ def test_a_job_that_is_quicker_than_the_withdrawal_keeps_its_call(
     monkeypatch.setattr(lifecycle, "withdraw", lambda _call: False)
     dialer.settle_due(rooms)
     assert livekit_line.asked_for("DeleteRoom") == []
+
+
+# -- what was asked for later --------------------------------------------------------------------------------------------------
+
+
+def test_a_scheduled_call_goes_into_the_queue_when_its_time_has_come(rooms: Rooms) -> None:
+    call = make_call(Status.SCHEDULED, due_at=timezone.now() - timedelta(seconds=1))
+    later = make_call(Status.SCHEDULED, due_at=timezone.now() + timedelta(minutes=1))
+    assert dialer.promote_due()
+    promoted = as_written(call)
+    assert (promoted.status, promoted.queued_at is not None, as_written(later).status) == ("queued", True, "scheduled")
+    assert not dialer.promote_due()
+
+
+def test_a_scheduled_call_waits_while_its_number_is_in_another_call() -> None:
+    talking = make_call(Status.IN_PROGRESS, number=pt_mobile(1))
+    waiting = make_call(Status.SCHEDULED, number=pt_mobile(1), due_at=timezone.now())
+    assert not dialer.promote_due()
+    assert as_written(waiting).status == "scheduled"
+    lifecycle.end(talking, by="job:1", outcome=Outcome.ANSWERED, reason=Reason.CALLEE_HANGUP)
+    assert dialer.promote_due()
+    assert as_written(waiting).status == "queued"
+
+
+def test_of_two_due_calls_the_one_of_higher_priority_is_given_out_first(rooms: Rooms) -> None:
+    Line.objects.update(places=1)
+    make_call(number=pt_mobile(1), due_at=timezone.now() - timedelta(minutes=1))
+    urgent = make_call(number=pt_mobile(2), priority=Priority.HIGH)
+    dialer.dial_due(rooms)
+    assert Call.objects.get(status=Status.DISPATCHED) == urgent
 
 
 # -- what nobody dialled in time ---------------------------------------------------------------------------------------------

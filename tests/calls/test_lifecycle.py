@@ -64,6 +64,17 @@ def test_the_time_of_each_state_is_kept(old: Status, new: Status, column: str) -
     assert getattr(call, column) == as_written(call).changed_at == call.events.get().at == written
 
 
+@pytest.mark.parametrize(("due_in_s", "status"), [(0, "queued"), (60, "scheduled")])
+def test_a_new_call_waits_for_its_time(due_in_s: int, status: str) -> None:
+    call = make_call()
+    Call.objects.all().delete()
+    call.due_at = call.created_at + timedelta(seconds=due_in_s)
+    lifecycle.start(call, by="key:7")
+    event = CallEvent.objects.get()
+    assert (as_written(call).status, event.new, event.by) == (status, status, "key:7")
+    assert (as_written(call).queued_at is not None) == (status == "queued")
+
+
 def test_of_two_that_claim_a_call_one_gets_it() -> None:
     first = make_call()
     second = as_written(first)
