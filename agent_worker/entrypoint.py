@@ -21,6 +21,7 @@ def prewarm(_process: JobProcess) -> None:
     """In every new job process, before it has a job."""
     job_process.write_logs_through_the_worker()
     connections.close_all()
+    job_process.meet_the_database()
 
 
 async def entrypoint(context: JobContext) -> None:

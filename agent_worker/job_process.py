@@ -4,11 +4,17 @@ import logging
 import multiprocessing
 import os
 import signal
+from contextlib import suppress
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
+from uuid import uuid4
 
 import structlog
+from asgiref.sync import SyncToAsync
 from django.conf import settings
+from django.db import DatabaseError, connection
+
+from calls import lifecycle
 
 # Loaded once in the forkserver, and inherited by every job process. The last two are what livekit-agents itself appends
 # to this list when it starts the forkserver; here it is started before, by `prove_that_one_starts`.
@@ -39,6 +45,19 @@ def write_logs_through_the_worker() -> None:
             logging.root.removeHandler(handler)
         else:
             handler.setFormatter(RecordsOfStructlog())
+
+
+def meet_the_database() -> None:
+    """Connect to the database in the thread that asks it on this process's calls, and look once for a call: the first real claim
+    finds connection and query made. Returns at once; a database that is away is met later."""
+    SyncToAsync.single_thread_executor.submit(_look_for_a_call)
+
+
+def _look_for_a_call() -> None:
+    with suppress(DatabaseError):
+        lifecycle.claim_for_dial(call_id=uuid4(), claim="", by="nobody", worker="nobody")
+        # It may wait for hours for its call: before each use it is looked at, not thrown away for its age.
+        connection.close_at = None
 
 
 def try_to_start(report: Connection) -> None:
