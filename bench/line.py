@@ -14,7 +14,7 @@ from agent_worker.realtime_emulator import speech
 from tests.e2e.far_end import WEBRTC_RATE, FarEnd
 from tests.e2e.phone_network import Phone
 from tests.e2e.phone_network.sound import VOICE_LEVEL, loudness, tone
-from tests.e2e.rig import Rig
+from tests.e2e.rig import SPEED, Rig
 from tests.numbers import pt_mobile
 
 from .figures import spread, table
@@ -23,6 +23,8 @@ from .rig import GREETING, OPENING, Bare, line
 
 SLOW_MODEL_MS = 800
 SETTLED_S = 2.0
+# People let it ring for a moment; a machine picks up before the agent is in the room.
+PEOPLE_ANSWER_AFTER_S, MACHINES_ANSWER_AFTER_S = 1.5, 0.2
 TALK_S = 25.0
 ASKED = "A que horas abrem ao sábado?"
 ANSWERED = "Ao sábado servimos almoços a partir do meio-dia e jantares a partir das sete da tarde."
@@ -64,18 +66,19 @@ async def _invited(phone: Phone) -> None:
     await phone.until(lambda: phone.rings == 1, "an INVITE")
 
 
-async def first_sound_ms(rig: Rig, bare: Bare, rounds: int) -> dict[str, list[float]]:
-    """From the answer to the first sample at the ear: the product's opening, the bare library's, and a bare participant's tone."""
+async def first_sound_ms(rig: Rig, bare: Bare, rounds: int, *, after_s: float) -> dict[str, list[float]]:
+    """From the answer, `after_s` behind the ringing, to the first sample at the ear: the product's opening, the bare library's, and a
+    bare participant's tone."""
     found: dict[str, list[float]] = {"product": [], "bare library": [], "bare participant": []}
     for _ in range(rounds):
         talk = rig.conversation(next(_numbers), turns=[{"assistant": GREETING}])
-        talk.phone.answers()
+        talk.phone.answers(after_s=after_s)
         await talk.start()
         found["product"].append(await _sound_after_answer(talk.phone))
         await talk.phone.hangs_up_now()
         await talk.ended()
 
-        phone = rig.network.phone(next(_numbers)).answers()
+        phone = rig.network.phone(next(_numbers)).answers(after_s=after_s)
         room = await bare.dispatch(phone.number, name="Bare")
         found["bare library"].append(await _sound_after_answer(phone))
         await bare.delete(room)
@@ -127,7 +130,7 @@ async def greeting_gap_ms(rig: Rig, bare: Bare, rounds: int) -> tuple[list[float
         call = await talk.ended()
         opening = next(turn["text"] for turn in await talk.turns() if turn["opening"])
         assert call["opening"]["heard_to_end"], call
-        ours.append(gap_ms(talk.phone, opening_s=_seconds(opening)))
+        ours.append(gap_ms(talk.phone, opening_s=_seconds(opening, speed=float(SPEED))))
 
         phone = rig.network.phone(next(_numbers)).answers()
         rig.emulator.configure(instructions_contain="Bare", script=script | {"turns": [{"assistant": GREETING}]})
@@ -140,8 +143,8 @@ async def greeting_gap_ms(rig: Rig, bare: Bare, rounds: int) -> tuple[list[float
     return ours, theirs
 
 
-def _seconds(text: str) -> float:
-    return len(speech.synthesize(text, locale="pt-PT", voice="marin")) / speech.BYTES_PER_MS / 1000
+def _seconds(text: str, *, speed: float = 1.0) -> float:
+    return len(speech.synthesize(text, locale="pt-PT", voice="marin", speed=speed)) / speech.BYTES_PER_MS / 1000
 
 
 async def cost_of_a_call(rig: Rig, bare: Bare) -> list[list[str]]:
@@ -221,9 +224,11 @@ async def main(rounds: int, only: set[str]) -> None:
             rings = await ring_ms(rig, bare, rounds)
             rows.append(["request → phone rings (p50 / p95 / max)", *map(spread, rings)])
         if "sound" in only:
-            sounds = await first_sound_ms(rig, bare, rounds)
-            rows.append(["answer → first sample at the ear", spread(sounds["product"]), spread(sounds["bare library"])])
-            rows.append(["the same, a bare participant's tone", "", spread(sounds["bare participant"])])
+            for after_s in (PEOPLE_ANSWER_AFTER_S, MACHINES_ANSWER_AFTER_S):
+                sounds = await first_sound_ms(rig, bare, rounds, after_s=after_s)
+                what = f"answered {after_s:g} s after the ringing → first sample at the ear"
+                rows.append([what, spread(sounds["product"]), spread(sounds["bare library"])])
+                rows.append(["the same, a bare participant's tone", "", spread(sounds["bare participant"])])
         if "gap" in only:
             rows.append([f"opening's end → greeting, model of {SLOW_MODEL_MS} ms", *map(spread, await greeting_gap_ms(rig, bare, rounds))])
         if "cost" in only:
