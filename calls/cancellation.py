@@ -18,7 +18,7 @@ from .exceptions import GatewayError
 from .gateway import Gateway
 from .heartbeats import STALE_AFTER_S
 from .models import Call, LineKind
-from .states import Status
+from .states import UNDIALLED, Status
 
 log = structlog.get_logger(__name__)
 
@@ -60,7 +60,7 @@ def cancel(*, call: Call, by: str, reason: str) -> CancelResult:
     # Ended already: a job that came for the call read the wish. Nobody waits in its room.
     if call.status in (Status.DISPATCHED, Status.ENDED) and call.line == LineKind.PHONE:
         _let_go(call)
-    if not lifecycle.end_as_canceled(call, by=by, within=lifecycle.UNDIALLED) and call.status != Status.ENDED:
+    if not lifecycle.end_as_canceled(call, by=by, within=UNDIALLED) and call.status != Status.ENDED:
         let_go = _let_go(call) if call.line == LineKind.PHONE else not _is_held(call)
         if not let_go:
             return CancelResult.UNDER_WAY

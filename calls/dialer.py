@@ -1,42 +1,55 @@
 """Takes calls that are due out of the queue, and gives each to an agent: steps of the queue worker, each idempotent.
 
-Several queue workers may run at once: a call is claimed by compare-and-swap, a line's places are counted under a lock on its row.
+Several queue workers may run at once: a call is claimed by compare-and-swap, and a line's limits are kept by `calls.places`.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from django.conf import settings
-from django.db import transaction
-from django.db.models import Q
-from django.utils import timezone
+from django.db.models import Exists, OuterRef, Q
 
-from . import lifecycle, policy
+from . import clock, lifecycle, places, policy
 from .dial_results import BY_KIND
-from .models import Call, CallEvent, Line, LineKind
+from .models import Call, CallEvent, LineKind
+from .models.call import IS_CANCELED
 from .rooms import Failed, RoomOrder, Rooms
-from .states import HOLDS_A_PLACE, EndedBy, Status
+from .states import HOLDS_THE_NUMBER, UNDIALLED, EndedBy, Status
 
 BY = "dialer"
 # After a LiveKit that could not just now: half a second, doubled each time, at most this.
 FIRST_PAUSE = timedelta(seconds=0.5)
 LONGEST_PAUSE = timedelta(seconds=15)
-EXPIRED_AT_ONCE = 50
-PROMOTED_AT_ONCE = 50
+# Few in one go: the dialling comes in between.
+EXPIRED_AT_ONCE = 20
+PROMOTED_AT_ONCE = 10
 
 
-def dial_due(rooms: Rooms) -> bool:
-    """Claim the phone calls that are due, within the line's free places, and begin to open their rooms."""
-    claimed = _claim_due(LineKind.PHONE, by=BY)
+def _forget(_seconds: float) -> None:
+    """For a caller that comes again anyway."""
+
+
+def dial_due(rooms: Rooms, wake_in: Callable[[float], None] = _forget) -> bool:
+    """Claim the phone calls that are due, within the line's limits, and begin to open their rooms.
+
+    `wake_in` is told in how many seconds the line's pace lets the next one come.
+    """
+    taken = places.take(LineKind.PHONE, by=BY, may_still=partial(_may_still, by=BY))
+    if taken.next_in_s is not None:
+        wake_in(taken.next_in_s)
     # LiveKit hears of a call only after its claim was committed (design §3, rule 2).
-    for call in claimed:
+    for call in taken.calls:
         rooms.open(_order_for(call))
-    return bool(claimed)
+    return bool(taken.calls)
 
 
 def claim_sandbox(*, worker: str, free: int) -> list[Call]:
     """Claim at most `free` sandbox calls for an agent worker, which runs them itself: no LiveKit is asked."""
-    return _claim_due(LineKind.SANDBOX, by=worker, most=free) if free > 0 else []
+    if free <= 0:
+        return []
+    return places.take(LineKind.SANDBOX, by=worker, may_still=partial(_may_still, by=worker), most=free).calls
 
 
 def settle_due(rooms: Rooms) -> bool:
@@ -55,20 +68,28 @@ def settle_due(rooms: Rooms) -> bool:
 
 def expire_due(rooms: Rooms | None) -> bool:
     """End calls whose time passed, and canceled ones that no job has taken yet, before anybody dialled."""
-    now = timezone.now()
-    passed = Call.objects.filter(
-        Q(expires_at__lte=now) | Q(cancel_requested_at__isnull=False), status__in=[Status.SCHEDULED, Status.QUEUED, Status.DISPATCHED]
-    )
+    now = clock.now_there()
+    passed = Call.objects.filter(status__in=sorted(UNDIALLED), expires_at__lte=now).order_by("expires_at")
+    canceled = Call.objects.filter(IS_CANCELED).order_by("cancel_requested_at")
+    # Each by its own index: together they would be looked for in the whole queue.
     worked = False
-    for call in passed.order_by("expires_at")[:EXPIRED_AT_ONCE]:
+    for call in [*passed[:EXPIRED_AT_ONCE], *canceled[:EXPIRED_AT_ONCE]]:
         worked |= _expire(call, rooms)
     return worked
 
 
 def promote_due() -> bool:
-    """Put scheduled calls whose time has come into the queue."""
-    now = timezone.now()
-    due = Call.objects.filter(status=Status.SCHEDULED, due_at__lte=now, expires_at__gt=now, cancel_requested_at=None)
+    """Put scheduled calls whose time has come, and whose number is in no other call, into the queue."""
+    now = clock.now_there()
+    same_number = Call.objects.filter(line=LineKind.PHONE, status__in=sorted(HOLDS_THE_NUMBER), number_index=OuterRef("number_index"))
+    due = Call.objects.filter(
+        # Those that have to go on waiting must not stand before the others.
+        Q(line=LineKind.SANDBOX) | ~Exists(same_number),
+        status=Status.SCHEDULED,
+        due_at__lte=now,
+        expires_at__gt=now,
+        cancel_requested_at=None,
+    )
     promoted = [lifecycle.promote(call, by=BY) for call in due.order_by("due_at")[:PROMOTED_AT_ONCE]]
     return any(promoted)
 
@@ -78,26 +99,11 @@ def _expire(call: Call, rooms: Rooms | None) -> bool:
     if rooms and call.status == Status.DISPATCHED and call.line == LineKind.PHONE:
         rooms.delete(call.room)
     if call.cancel_requested_at:
-        return lifecycle.end_as_canceled(call, by=BY, within=lifecycle.UNDIALLED)
+        return lifecycle.end_as_canceled(call, by=BY, within=UNDIALLED)
     return lifecycle.end_expired(call, by=BY)
 
 
-def _claim_due(line: LineKind, *, by: str, most: int | None = None) -> list[Call]:
-    now = timezone.now()
-    due = Call.objects.filter(line=line, status=Status.QUEUED, due_at__lte=now, expires_at__gt=now, cancel_requested_at=None)
-    # Without this look a SQLite database would be locked for writing ten times a second.
-    if not due.exists():
-        return []
-    with transaction.atomic():
-        # A migration made the row; who emptied the database gets the defaults again.
-        row, _is_new = Line.objects.select_for_update().get_or_create(kind=line)
-        taken = Call.objects.filter(line=line, status__in=HOLDS_A_PLACE).count()
-        free = row.places - taken if row.is_open else 0
-        head = due.for_briefing().order_by("-priority", "due_at", "created_at")[: max(0, free if most is None else min(free, most))]
-        return [call for call in head if _may_still(call, by=by, at=now) and lifecycle.claim_for_dispatch(call, by=by)]
-
-
-def _may_still(call: Call, *, by: str, at: datetime) -> bool:
+def _may_still(call: Call, at: datetime, *, by: str) -> bool:
     """Ask the policy again; a phone call that it refuses ends here, a sandbox call bears what it said."""
     ask = policy.Ask.about(call, at=at)
     objection = policy.first_objection(ask)
@@ -132,7 +138,7 @@ def _take_back(call: Call, failed: Failed, rooms: Rooms) -> None:
             reason=result.reason,
             ended_by=EndedBy.PLATFORM,
             fault=result.fault,
-            within=lifecycle.UNDIALLED,
+            within=UNDIALLED,
             facts={"kind": why},
         )
     elif lifecycle.withdraw(call):
@@ -143,4 +149,4 @@ def _take_back(call: Call, failed: Failed, rooms: Rooms) -> None:
 def _try_again(call: Call) -> None:
     tries = CallEvent.objects.filter(call=call, old=Status.DISPATCHED, new=Status.QUEUED).count()
     pause = min(FIRST_PAUSE * 2**tries, LONGEST_PAUSE)
-    lifecycle.release(call, by=BY, why="gateway", due_at=timezone.now() + pause)
+    lifecycle.release(call, by=BY, why="gateway", due_at=clock.database_now() + pause)

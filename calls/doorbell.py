@@ -4,7 +4,9 @@ PostgreSQL carries the ring (NOTIFY, delivered at commit). On SQLite nothing doe
 that is lost delays a call by the worker's idle time and no longer: what is due stands in the database.
 """
 
+import math
 import threading
+import time
 
 import structlog
 from django.db import DEFAULT_DB_ALIAS, Error, connection, connections
@@ -29,9 +31,15 @@ class Doorbell:
     def __init__(self, stop: threading.Event) -> None:
         self._stop = stop
         self._connection: BaseDatabaseWrapper | None = None
+        self._wake_at = math.inf
+
+    def wake_in(self, seconds: float) -> None:
+        """Have the next wait end in `seconds` at the latest: something will be due then, and nobody rings for it."""
+        self._wake_at = min(self._wake_at, time.monotonic() + seconds)
 
     def wait(self, seconds: float) -> None:
-        """Return when it rang, when `seconds` have passed, or soon after `stop` was set."""
+        """Return when it rang, when `seconds` have passed, when it was to wake, or soon after `stop` was set."""
+        seconds, self._wake_at = max(0.0, min(seconds, self._wake_at - time.monotonic())), math.inf
         if connection.vendor != "postgresql":
             self._stop.wait(min(seconds, LOOKS_EVERY_S))
             return

@@ -6,6 +6,7 @@ told so (False, None), and usually has nothing left to do.
 
 import secrets
 from collections.abc import Container
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -15,10 +16,10 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from . import doorbell, policy
+from . import clock, doorbell, policy
 from .exceptions import CallError, WrongWay
 from .models import Call, CallEvent
-from .states import DIALLED, EndedBy, Fault, Outcome, Reason, Status, may_go
+from .states import UNDIALLED, EndedBy, Fault, Outcome, Reason, Status, may_go
 
 log = structlog.get_logger(__name__)
 
@@ -33,8 +34,6 @@ TIME_OF = {
 # Whatever fails later, somebody picked up (design §3).
 PICKED_UP = frozenset({Outcome.ANSWERED, Outcome.VOICEMAIL})
 ALIVE = frozenset(Status) - {Status.ENDED}
-# Nobody has dialled: such a call may end while its room still lives, since its claim for the dial can no longer be had.
-UNDIALLED = ALIVE - DIALLED
 # The dialer has something to look at: a call to dispatch, or a place that became free.
 RINGS_THE_DIALER = frozenset({Status.QUEUED, Status.ENDED})
 # What may have changed under a call that is held in memory.
@@ -68,7 +67,8 @@ def _move(call: Call, new: Status, still: Q, *, by: str, why: str, facts: dict[s
         raise WrongWay(old=old, new=new)
     now = timezone.now()
     written = {"status": new, "changed_at": now, **({TIME_OF[new]: now} if new in TIME_OF else {}), **changes}
-    with transaction.atomic():
+    # Within a transaction that is under way a failure takes all of it back: a savepoint of its own would only cost time.
+    with transaction.atomic(savepoint=False):
         if Call.objects.filter(still, pk=call.pk, status=old, claim=call.claim).update(**written) != 1:
             return False
         CallEvent.objects.create(call_id=call.pk, at=now, old=old, new=new, by=by, why=why, facts=facts or {})
@@ -90,7 +90,12 @@ def start(call: Call, *, by: str, facts: dict[str, Any] | None = None) -> None:
     call.status = Status.QUEUED if is_due else Status.SCHEDULED
     call.queued_at = call.created_at if is_due else None
     call.changed_at = call.created_at
+    if is_due:
+        # By the clock that the dialer reads: a web server's own may be a minute ahead.
+        call.due_at = clock.now_there()
     call.save(force_insert=True)
+    if is_due:
+        call.due_at = call.created_at
     CallEvent.objects.create(call_id=call.pk, at=call.created_at, new=call.status, by=by, facts=facts or {})
     if is_due:
         doorbell.ring()
@@ -142,9 +147,12 @@ def end(
     return False
 
 
-def claim_for_dispatch(call: Call, *, by: str) -> bool:
-    """Take a queued call for LiveKit (or the sandbox), under a new claim token. Commit before LiveKit hears of it (rule 2)."""
-    return go(call, Status.DISPATCHED, by=by, claim=_new_token(), worker="", heartbeat_at=None)
+def claim_for_dispatch(call: Call, *, by: str, at: datetime | None = None) -> bool:
+    """Take a queued call for LiveKit (or the sandbox), under a new claim token. Commit before LiveKit hears of it (rule 2).
+
+    `at` is the database's time, by which a line's pace is kept; this machine's when none is given.
+    """
+    return go(call, Status.DISPATCHED, by=by, claim=_new_token(), worker="", heartbeat_at=None, dispatched_at=at or timezone.now())
 
 
 def withdraw(call: Call) -> bool:

@@ -21,12 +21,15 @@ IDLE_S = 0.5
 AFTER_AN_ERROR_S = 1.0
 
 
-def steps(rooms: Rooms | None) -> Sequence[Step]:
-    """What the worker does, in this order. Without `rooms` no phone is dialled; the rest goes on."""
+def steps(rooms: Rooms | None, doorbell: Doorbell) -> Sequence[Step]:
+    """What the worker does, in this order. Without `rooms` no phone is dialled; the rest goes on.
+
+    A step that knows in how many seconds it has something to do again tells the doorbell.
+    """
     others: list[Step] = [dialer.promote_due, partial(dialer.expire_due, rooms), seed_due_organizations]
     if rooms is None:
         return others
-    return [partial(dialer.dial_due, rooms), partial(dialer.settle_due, rooms), *others]
+    return [partial(dialer.dial_due, rooms, doorbell.wake_in), partial(dialer.settle_due, rooms), *others]
 
 
 def work(all_steps: Sequence[Step], stop: threading.Event, doorbell: Doorbell, *, idle_s: float = IDLE_S) -> None:
@@ -53,7 +56,7 @@ def run(stop: threading.Event, *, idle_s: float = IDLE_S) -> None:
     rooms = Rooms() if lines.phone_is_configured() else None
     doorbell = Doorbell(stop)
     try:
-        work(steps(rooms), stop, doorbell, idle_s=idle_s)
+        work(steps(rooms, doorbell), stop, doorbell, idle_s=idle_s)
     finally:
         doorbell.close()
         if rooms is not None:

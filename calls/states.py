@@ -33,6 +33,8 @@ HOLDS_THE_NUMBER = frozenset(Status) - {Status.SCHEDULED, Status.ENDED}
 HOLDS_A_PLACE = HOLDS_THE_NUMBER - {Status.QUEUED}
 # The phone may have rung: nothing ever dials such a call again.
 DIALLED = frozenset({Status.DIALING, Status.RINGING, Status.IN_PROGRESS, Status.TRANSFERRING})
+# Nobody has dialled: such a call may end while its room still lives, since its claim for the dial can no longer be had.
+UNDIALLED = frozenset({Status.SCHEDULED, Status.QUEUED, Status.DISPATCHED})
 
 
 def may_go(old: Status, new: Status) -> bool:

@@ -7,6 +7,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy
+from unfold.admin import TabularInline
 
 from accounts.admin_scope import PlatformAdmin, Row, ScopedAdmin
 from accounts.permissions import Action
@@ -14,7 +15,7 @@ from contacts import numbers
 from contacts.day_filter import DaysFilter
 
 from ..api.problems import kind_of
-from ..models import CallRequest, Line
+from ..models import CallRequest, Line, LineShare
 from .looks import Look, Pill, one_line
 
 ACCEPTED = Look("chamada", "green")
@@ -67,13 +68,21 @@ class CallRequestAdmin(ScopedAdmin):
         return format_html('<a href="{}">{}</a>', reverse("admin:calls_call_change", args=[request_row.call_id]), gettext_lazy("Open"))
 
 
+class LineShareInline(TabularInline):
+    """The organizations that may hold more, or fewer, of the line's places than the others."""
+
+    model = LineShare
+    extra = 0
+
+
 @admin.register(Line)
 class LineAdmin(PlatformAdmin):
-    """How many calls a line carries at once, and whether it takes any."""
+    """How many calls a line carries at once and how fast it begins them, for whom, and whether it takes any."""
 
-    list_display = ("name", "places", "is_open")
-    fields = ("kind", "places", "is_open")
+    list_display = ("name", "places", "calls_per_second", "share", "is_open")
+    fields = ("kind", "places", "calls_per_second", "share", "is_open")
     readonly_fields = ("kind",)
+    inlines = (LineShareInline,)
 
     @admin.display(description=gettext_lazy("line"), ordering="kind")
     def name(self, line: Line) -> str:

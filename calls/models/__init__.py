@@ -2,8 +2,8 @@
 
 from .call import Call
 from .event import CallEvent
-from .line import Line, LineKind
+from .line import Line, LineKind, LineShare
 from .request import CallRequest, IdempotencyRecord
 from .turn import Turn, TurnRole
 
-__all__ = ["Call", "CallEvent", "CallRequest", "IdempotencyRecord", "Line", "LineKind", "Turn", "TurnRole"]
+__all__ = ["Call", "CallEvent", "CallRequest", "IdempotencyRecord", "Line", "LineKind", "LineShare", "Turn", "TurnRole"]

@@ -15,8 +15,11 @@ from contacts.crypto import EncryptedJSONField, EncryptedTextField
 from contacts.models import Consent, Contact
 from personas.models import Persona, PersonaVersion
 
-from ..states import HOLDS_THE_NUMBER, EndedBy, Fault, Outcome, Priority, Status
+from ..states import HOLDS_THE_NUMBER, UNDIALLED, EndedBy, Fault, Outcome, Priority, Status
 from .line import LineKind
+
+# Not wanted any more, and nobody has dialled.
+IS_CANCELED = Q(cancel_requested_at__isnull=False, status__in=sorted(UNDIALLED))
 
 
 class CallQuerySet(models.QuerySet["Call"]):
@@ -121,11 +124,17 @@ class Call(models.Model):
             models.CheckConstraint(condition=Q(line=LineKind.SANDBOX) | Q(consent__isnull=False), name="no_phone_call_without_a_consent"),
         ]
         indexes = [
-            # calls.dialer: the head of the queue of a line.
-            models.Index(fields=["line", "-priority", "due_at"], condition=Q(status=Status.QUEUED), name="calls_due"),
+            # calls.places and calls.waiting: the head of each organization's queue for a line, and what stands before a call. The last
+            # column lets those whose time is over be passed over without a look at their rows.
+            models.Index(
+                fields=["line", "organization", "-priority", "due_at", "expires_at"], condition=Q(status=Status.QUEUED), name="calls_due"
+            ),
             # calls.dialer: what has come to its time.
             models.Index(fields=["due_at"], condition=Q(status=Status.SCHEDULED), name="calls_scheduled"),
-            # calls.dialer: the places of a line that are taken.
+            # calls.dialer: what nobody dialled in time, and what is not wanted any more.
+            models.Index(fields=["expires_at"], condition=Q(status__in=sorted(UNDIALLED)), name="calls_expiring"),
+            models.Index(fields=["cancel_requested_at"], condition=IS_CANCELED, name="calls_canceled"),
+            # calls.places: the places of a line that are taken.
             models.Index(fields=["line", "status"], condition=~Q(status=Status.ENDED), name="calls_alive"),
             # the lists of the API and of the admin, newest first.
             models.Index(fields=["organization", "-created_at", "-id"], name="calls_of_an_organization"),

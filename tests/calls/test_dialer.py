@@ -100,7 +100,7 @@ def test_what_is_not_due_is_not_dialled(rooms: Rooms, columns: dict[str, Any]) -
 
 
 def test_who_waited_longest_is_called_first_within_the_places(rooms: Rooms, persona_version: PersonaVersion) -> None:
-    set_line(places=3)
+    set_line(places=3, calls_per_second=None)
     now = timezone.now()
     make_call(Status.RINGING, number=pt_mobile(100), version=persona_version)
     make_call(Status.IN_PROGRESS, number=pt_mobile(101), version=persona_version, line=LineKind.SANDBOX)
@@ -155,6 +155,7 @@ def test_one_slow_answer_of_livekit_delays_one_call(rooms: Rooms, livekit_line: 
     all_asked = threading.Barrier(3)
     # Each answer waits until all three were asked for.
     livekit_line.before["CreateRoom"] = lambda: all_asked.wait(SOON)
+    set_line(calls_per_second=None)
     for n in range(3):
         make_call(number=pt_mobile(n), version=persona_version)
     dialer.dial_due(rooms)
@@ -199,6 +200,7 @@ def test_a_livekit_that_cannot_just_now_is_asked_again_in_a_new_room(rooms: Room
     assert (again.status, again.due_at > timezone.now()) == (Status.QUEUED, True)
     assert not dialer.settle_due(rooms)
     Call.objects.update(due_at=timezone.now())
+    Line.objects.update(next_slot_at=None)
     dialer.dial_due(rooms)
     rooms.settle(SOON)
     assert livekit_line.rooms == {call.room}

@@ -12,7 +12,7 @@ from accounts.models import Organization
 from calls import lifecycle, policy
 from calls.exceptions import CallError, WrongWay
 from calls.models import Call, CallEvent, LineKind
-from calls.states import WAYS, EndedBy, Fault, Outcome, Reason, Status
+from calls.states import UNDIALLED, WAYS, EndedBy, Fault, Outcome, Reason, Status
 from contacts import consents, suppressions
 from contacts.models import SuppressionReason
 from tests.call_factories import CLAIM, make_call, make_consent
@@ -264,7 +264,7 @@ def test_a_job_that_was_replaced_has_nothing_to_say() -> None:
     assert as_written(call).status == Status.QUEUED
 
 
-@pytest.mark.parametrize("status", sorted(set(ALIVE) - lifecycle.UNDIALLED))
+@pytest.mark.parametrize("status", sorted(set(ALIVE) - UNDIALLED))
 def test_a_call_that_was_dialled_neither_expires_nor_is_blocked(status: Status) -> None:
     call = make_call(status)
     assert not lifecycle.end_expired(call, by="dialer")

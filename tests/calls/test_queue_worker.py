@@ -102,8 +102,8 @@ def test_a_call_that_is_asked_for_is_dispatched_while_it_runs(organization: Orga
 
 @pytest.mark.django_db
 def test_a_new_organization_gets_its_personas(settings: Settings, organization: Organization) -> None:
-    steps = queue_worker.steps(None)
-    assert [step() for step in steps] == [False, True]
+    steps = queue_worker.steps(None, Doorbell(threading.Event()))
+    assert [step() for step in steps] == [False, False, True]
     assert sorted(organization.personas.values_list("slug", flat=True)) == ["clinica", "restaurante", "vendedor"]
 
 

@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 
 from accounts.models import Organization
-from calls import cancellation, dialer, idempotency, lifecycle
+from calls import cancellation, idempotency, lifecycle, places
 from calls.exceptions import CallError, NumberInCall, StillAnswering
 from calls.models import Call, CallEvent, CallRequest, Line, LineKind
 from calls.requests import Accepted, request_call
@@ -98,7 +98,7 @@ def test_several_dialers_never_take_more_than_the_lines_places(persona_version: 
     Line.objects.update_or_create(kind=line, defaults={"places": 4})
     for n in range(10):
         make_call(number=pt_mobile(n), version=persona_version, line=line)
-    taken = at_once(*[lambda: dialer._claim_due(line, by="dialer", most=3)] * 4)
+    taken = at_once(*[lambda: places.take(line, by="dialer", may_still=lambda *_: True, most=3).calls] * 4)
     claimed = [call.pk for calls in taken for call in calls]
     assert (len(claimed), len(set(claimed))) == (4, 4)
     assert Call.objects.filter(status=Status.DISPATCHED).count() == 4

@@ -53,12 +53,15 @@ def test_a_request_of_nobody_is_the_platforms_to_see(login: Login, alice: User, 
     assert login(platform_admin).get(f"{REQUESTS}{row.pk}/change/").status_code == 200
 
 
-def test_the_platform_sets_a_lines_places(login: Login, platform_admin: User, alice: User) -> None:
+def test_the_platform_sets_a_lines_limits(login: Login, platform_admin: User, alice: User) -> None:
     line = Line.objects.get(kind="phone")
     address = f"/admin/calls/line/{line.pk}/change/"
-    login(platform_admin).post(address, {"places": "3", "is_open": ""})
+    of_one = {"shares-0-organization": str(alice.memberships.get().organization_id), "shares-0-places": "2"}
+    limits = {"places": "3", "calls_per_second": "0.5", "share": "1", "is_open": ""}
+    login(platform_admin).post(address, limits | of_one | {"shares-TOTAL_FORMS": "1", "shares-INITIAL_FORMS": "0"})
     line.refresh_from_db()
-    assert (line.places, line.is_open) == (3, False)
+    assert (line.places, line.calls_per_second, line.share, line.is_open) == (3, 0.5, 1, False)
+    assert [str(share) for share in line.shares.all()] == ["Taberna do Cais: 2"]
     assert login(alice).get(address).status_code == 403
     assert login(platform_admin).get("/admin/calls/line/add/").status_code == 403
     assert login(platform_admin).get("/admin/calls/line/").status_code == 200
