@@ -61,6 +61,24 @@ class VariablesUnknown(CallError):
     code = "unknown_variables"
 
 
+class ScheduleWrong(CallError):
+    """The call cannot be made at such a time."""
+
+    code = "schedule.wrong"
+
+
+class ScheduleInThePast(ScheduleWrong):
+    """The call was to be made at a time that has passed."""
+
+
+class ScheduleEndsTooEarly(ScheduleWrong):
+    """The latest time for the call has to come after the earliest."""
+
+
+class ScheduleTooFar(ScheduleWrong):
+    """A call can be asked for at most {days} days ahead."""
+
+
 class OtherBody(CallError):
     """This idempotency key was used for another request in the last 24 hours."""
 

@@ -2,16 +2,21 @@
 
 import json
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from accounts.models import ApiKey, Organization, User
 from contacts import consents, crypto
-from contacts.consents import Evidence
+from contacts.consents import CLOCKS_DIFFER_BY, Evidence
 from contacts.exceptions import ConsentNotYetGiven
 from contacts.models import Consent
 
-from .exceptions import Refused
+from .exceptions import Refused, ScheduleEndsTooEarly, ScheduleInThePast, ScheduleTooFar
+from .states import Priority
+
+# Requirements §2: what was asked for by API and could not be dialled by then is not wanted any more.
+EXPIRES_AFTER = timedelta(minutes=15)
+FURTHEST_AHEAD = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +63,10 @@ class CallOrder:
     consent: ConsentClaim | None = None
     ring_timeout_s: int | None = None
     max_duration_s: int | None = None
+    priority: Priority = Priority.NORMAL
+    # With a zone. None: at once; and a quarter of an hour after that.
+    earliest: datetime | None = None
+    latest: datetime | None = None
 
     def __repr__(self) -> str:
         return f"CallOrder({self.persona})"
@@ -65,6 +74,22 @@ class CallOrder:
     def digest(self) -> str:
         """What tells this order from another one, and nothing else: it is kept beside an idempotency key."""
         return crypto.blind_index(json.dumps(asdict(self), sort_keys=True, default=str))
+
+
+def window_of(order: CallOrder, *, at: datetime) -> tuple[datetime, datetime]:
+    """From when to when the call may be dialled.
+
+    Raises ScheduleInThePast, ScheduleTooFar, ScheduleEndsTooEarly. What was to be a moment ago is to be now, as far as clocks agree.
+    """
+    if min(order.earliest or at, order.latest or at) < at - CLOCKS_DIFFER_BY:
+        raise ScheduleInThePast
+    earliest = max(order.earliest or at, at)
+    latest = order.latest or earliest + EXPIRES_AFTER
+    if order.latest and latest <= earliest:
+        raise ScheduleEndsTooEarly
+    if max(earliest, order.latest or earliest) > at + FURTHEST_AHEAD:
+        raise ScheduleTooFar(days=FURTHEST_AHEAD.days)
+    return earliest, latest
 
 
 def evidence_for(

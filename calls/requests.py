@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -23,12 +23,10 @@ from . import idempotency, lifecycle, lines, policy
 from .exceptions import CallError, NumberInCall, Refused, VariablesUnknown
 from .idempotency import Promise
 from .models import Call, CallRequest, LineKind
-from .orders import CallOrder, ConsentClaim, Requester, evidence_for
+from .orders import CallOrder, ConsentClaim, Requester, evidence_for, window_of
 
 log = structlog.get_logger(__name__)
 
-# Requirements §2: what was asked for by API and could not be dialled by then is not wanted any more.
-EXPIRES_AFTER = timedelta(minutes=15)
 NUMBER_KEPT = 64
 NAME_SHOWN = 64
 
@@ -60,7 +58,7 @@ def request_call(
 
     `answer` makes of the new call what an idempotency key answers for the next 24 hours (JSON).
     Raises a CallError for each refusal, and keeps that request too: Refused (number.bad, persona.…, policy.…), VariablesUnknown,
-    ConsentMissing, PhoneLineNotAvailable, NumberInCall, OtherBody, StillAnswering.
+    ScheduleWrong, ConsentMissing, PhoneLineNotAvailable, NumberInCall, OtherBody, StillAnswering.
     """
     try:
         accepted = _request(organization, by, order, idempotency_key, answer)
@@ -138,16 +136,18 @@ def _accept(
         record = idempotency.hold(promise, call_id=call_id) if promise else None
         version = _version_for(organization, order)
         _check_variables(version, order)
+        window = window_of(order, at=now)
         line = LineKind(order.line) if order.line else lines.default_line(organization)
         lines.check_may_use(organization, line)
         index = numbers.index_of(number.e164)
         consent = evidence_for(organization, by, order, index, locale=version.locale, at=now, simulated=line == LineKind.SANDBOX)
-        ask = policy.Ask(organization=organization, number_index=index, line=line, consent=consent, at=now)
+        # The rules are asked about the time for which the call is wanted.
+        ask = policy.Ask(organization=organization, number_index=index, line=line, consent=consent, at=window[0])
         policy.check_may_call(ask)
         contact = people.know(organization=organization, number=number, name=order.customer_name)
         if consent is not None:
             consents.record(consent, contact=contact)
-        call = _new_call(call_id, organization, by, order, number, version, line, at=now)
+        call = _new_call(call_id, organization, by, order, number, version, line, window, at=now)
         call.contact, call.consent = contact, consent
         call.opening_text = _opening_of(call)
         # What the rules would have said on the phone line is for everybody to read.
@@ -167,6 +167,7 @@ def _new_call(
     number: PhoneNumber,
     version: PersonaVersion,
     line: LineKind,
+    window: tuple[datetime, datetime],
     *,
     at: datetime,
 ) -> Call:
@@ -188,9 +189,10 @@ def _new_call(
         # A persona's limits can be tightened, never loosened.
         ring_timeout_s=min(order.ring_timeout_s or version.ring_timeout_s, version.ring_timeout_s),
         max_duration_s=min(order.max_duration_s or version.max_duration_s, version.max_duration_s),
+        priority=order.priority,
         created_at=at,
-        due_at=at,
-        expires_at=at + EXPIRES_AFTER,
+        due_at=window[0],
+        expires_at=window[1],
     )
 
 

@@ -16,6 +16,7 @@ from personas.exceptions import PersonaError
 from .. import briefing
 from ..models import Call, CallEvent, Turn, TurnRole
 from ..states import Reason, Status
+from ..waiting import waiting_of
 from .looks import SANDBOX, STATUS, Look, Pill, clock, first_up
 
 # Portuguese, spoken calmly; it only places the trace's bars, whose ends nobody measured.
@@ -210,6 +211,7 @@ def prompt_of(call: Call) -> str:
 def facts_of(call: Call) -> list[tuple[str, list[tuple[str, str]]]]:
     """The cards of words and figures: title, and pairs."""
     cards = [
+        (_("In the queue"), _queue(call)),
         (_("How it went"), _went(call)),
         (_("The phone network"), _sip(call)),
         (_("Opening"), _opening(call)),
@@ -217,6 +219,21 @@ def facts_of(call: Call) -> list[tuple[str, list[tuple[str, str]]]]:
         (_("Usage"), [(name.replace("_", " "), str(value)) for name, value in _flat(call.usage)]),
     ]
     return [(title, pairs) for title, pairs in cards if pairs]
+
+
+def _queue(call: Call) -> list[tuple[str, str]]:
+    waiting = waiting_of(call)
+    if waiting is None:
+        return []
+    position = _("more than %(number)s") if waiting.more_than else "%(number)s"
+    pairs = [
+        (_("It waits"), first_up(waiting.why.label)),
+        (_("Position"), "" if waiting.position is None else position % {"number": waiting.position}),
+        (_("Not before"), _time(waiting.until) if waiting.until else ""),
+        (_("Not after"), _time(call.expires_at)),
+        (_("Priority"), first_up(call.get_priority_display())),
+    ]
+    return [(name, value) for name, value in pairs if value]
 
 
 def _went(call: Call) -> list[tuple[str, str]]:

@@ -23,10 +23,14 @@ from ..exceptions import CallError
 from ..lines import default_line, may_use
 from ..models import LineKind
 from ..requests import CallOrder, ConsentClaim, Requester, request_call
+from ..states import Priority
 
 CHANNEL = "staff"
 # What the staff's declaration stands for, until the organization words its own.
 TEXT_VERSION = "staff.1"
+# As a browser sends it, in the site's own zone.
+DATE_AND_TIME = "%Y-%m-%dT%H:%M"
+FIELD_HERE = {"consent": "basis", "schedule": "earliest"}
 
 
 class PlaceForm(forms.Form):
@@ -46,6 +50,16 @@ class PlaceForm(forms.Form):
     obtained_on = forms.DateField(
         label=_("When the person agreed"), initial=timezone.localdate, widget=forms.DateInput({"type": "date"}, format="%Y-%m-%d")
     )
+    earliest = forms.DateTimeField(
+        label=_("Not before"),
+        required=False,
+        input_formats=[DATE_AND_TIME],
+        widget=forms.DateTimeInput({"type": "datetime-local"}, format=DATE_AND_TIME),
+        help_text=_("Empty: at once. A call that could not be dialled within 15 minutes after it ends."),
+    )
+    priority = forms.TypedChoiceField(
+        label=_("Priority"), choices=Priority.choices, initial=Priority.NORMAL, coerce=lambda value: Priority(int(value))
+    )
     line = forms.ChoiceField(label=_("Line"), choices=LineKind.choices, widget=forms.RadioSelect)
 
     def clean_obtained_on(self) -> date:
@@ -64,7 +78,7 @@ def place_call(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
         try:
             accepted = request_call(organization=persona.organization, by=_requester(request), order=_order(persona, form.cleaned_data))
         except CallError as refusal:
-            field = {"consent": "basis"}.get(kind_of(refusal.code).field, kind_of(refusal.code).field)
+            field = FIELD_HERE.get(kind_of(refusal.code).field, kind_of(refusal.code).field)
             form.add_error(field if field in form.fields else None, str(refusal))
         else:
             return HttpResponseRedirect(reverse("admin:calls_call_change", args=[accepted.call.pk]))
@@ -102,6 +116,8 @@ def _order(persona: Persona, said: dict[str, Any]) -> CallOrder:
         line=LineKind(said["line"]),
         customer_name=said["customer_name"],
         consent=consent,
+        earliest=said["earliest"],
+        priority=said["priority"],
     )
 
 

@@ -51,6 +51,7 @@ CODES: dict[str, Kind] = {
     "unknown_persona_version": Kind(422, _("The version is unknown"), "persona_version"),
     "unpublished_persona": Kind(422, _("The persona is not published"), "persona"),
     "unknown_variables": Kind(422, _("The persona does not know these variables"), "variables"),
+    "schedule.wrong": Kind(422, _("The call cannot be made at such a time"), "schedule"),
     "consent.missing": Kind(422, _("The consent is missing"), "consent"),
     "line.phone_not_available": Kind(422, _("The phone line is not available"), "line"),
     "idempotency.other_body": Kind(422, _("The idempotency key belongs to another request")),

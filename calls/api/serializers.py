@@ -15,12 +15,14 @@ from contacts.numbers import mask
 from personas.templating import MAX_VALUE
 
 from ..models import Call, LineKind, Turn, TurnRole
-from ..states import EndedBy, Fault, Outcome, Status
+from ..states import EndedBy, Fault, Outcome, Priority, Status
+from ..waiting import Why
 
 # A client's own words for a call: enough for ids and a note, too little for a document.
 MOST_VARIABLES = 40
 MOST_METADATA = 40
 LONGEST_METADATA = 4096  # bytes of JSON
+PRIORITIES = [(priority.name.lower(), priority.label) for priority in Priority]
 
 
 class Strict(serializers.Serializer[Any]):
@@ -92,6 +94,18 @@ class StartCall(Strict):
     )
 
 
+class ScheduleAsked(Strict):
+    """When the call is to be dialled."""
+
+    earliest = Moment(required=False, default=None, allow_null=True, help_text=_("With its zone; at most 30 days ahead. Empty: at once."))
+    latest = Moment(
+        required=False,
+        default=None,
+        allow_null=True,
+        help_text=_("A call that could not be dialled by then ends as schedule.expired. Empty: 15 minutes after the earliest time."),
+    )
+
+
 class NewCall(StartCall):
     """A call, with all that can be said about it."""
 
@@ -107,11 +121,21 @@ class NewCall(StartCall):
         child=Text(max_length=MAX_VALUE, allow_blank=True), required=False, default=dict, help_text=_("Words for the persona's prompt.")
     )
     metadata = serializers.DictField(required=False, default=dict, help_text=_("Yours: kept and given back, never read."))
+    schedule = ScheduleAsked(required=False, default=None, allow_null=True, help_text=_("Empty: at once."))
+    priority = serializers.ChoiceField(
+        choices=PRIORITIES,
+        required=False,
+        default=Priority.NORMAL.name.lower(),
+        help_text=_("Which of the calls that are due comes first. A line's limits hold for all."),
+    )
     ring_timeout_s = WholeNumber(required=False, default=None, allow_null=True, min_value=5, max_value=80)
     max_duration_s = WholeNumber(required=False, default=None, allow_null=True, min_value=30, max_value=1800)
     organization = Text(
         max_length=50, required=False, default="", help_text=_("Its slug: only for people who belong to several organizations.")
     )
+
+    def validate_priority(self, priority: str) -> Priority:
+        return Priority[priority.upper()]
 
     def validate_variables(self, variables: dict[str, str]) -> dict[str, str]:
         if len(variables) > MOST_VARIABLES:
@@ -141,6 +165,20 @@ class Opening(serializers.Serializer[Any]):
     spoken = serializers.CharField(source="opening_spoken", help_text=_("stored, rendered, or model; empty: not yet"))
     heard_to_end = serializers.BooleanField(source="opening_heard_to_end", allow_null=True)
     at_ms = serializers.IntegerField(source="opening_at_ms", allow_null=True, help_text=_("From the answer to its first sound."))
+
+
+class Schedule(serializers.Serializer[Any]):
+    earliest = serializers.DateTimeField(source="due_at")
+    latest = serializers.DateTimeField(source="expires_at")
+
+
+class QueueAnswer(serializers.Serializer[Any]):
+    """How a call waits."""
+
+    position = serializers.IntegerField(allow_null=True, help_text=_("1: the next one; null: not in the queue yet. Counted up to 1,000."))
+    more_than = serializers.BooleanField(help_text=_("Whether there are still more calls before it."))
+    why = serializers.ChoiceField(choices=Why.choices)
+    until = serializers.DateTimeField(allow_null=True, help_text=_("The earliest time at which it may be dialled, where that is known."))
 
 
 class Said(serializers.ChoiceField):
@@ -182,9 +220,14 @@ class CallAnswer(serializers.Serializer[Call]):
     fault = serializers.SerializerMethodField()
     retryable = serializers.SerializerMethodField(help_text=_("Whether another call may do better."))
     note = serializers.CharField(help_text=_("What the platform says of it, in a sentence."))
+    priority = serializers.SerializerMethodField()
+    schedule = Schedule(source="*", help_text=_("When it may be dialled."))
+    queue = QueueAnswer(
+        read_only=True,
+        allow_null=True,
+        help_text=_("How it waits, where one call is asked for at its status_url; else, or when it does not: null."),
+    )
     created_at = serializers.DateTimeField()
-    due_at = serializers.DateTimeField()
-    expires_at = serializers.DateTimeField()
     queued_at = serializers.DateTimeField(allow_null=True)
     dispatched_at = serializers.DateTimeField(allow_null=True)
     dialing_at = serializers.DateTimeField(allow_null=True)
@@ -202,6 +245,10 @@ class CallAnswer(serializers.Serializer[Call]):
 
     def get_phone_number(self, call: Call) -> str:
         return mask(call.number)
+
+    @extend_schema_field(serializers.ChoiceField(choices=PRIORITIES))
+    def get_priority(self, call: Call) -> str:
+        return Priority(call.priority).name.lower()
 
     @extend_schema_field(Said(Fault.choices))
     def get_fault(self, call: Call) -> str | None:

@@ -23,6 +23,7 @@ from ..exceptions import CallError
 from ..models import Call
 from ..requests import CallOrder, ConsentClaim, Requester
 from ..states import Reason
+from ..waiting import waiting_of
 from . import documentation as docs
 from .base import CANCEL, PLACE, READ, ApiView, Need
 from .bodies import check_type, read_object
@@ -39,7 +40,7 @@ from .problems import (
     errors_of,
     request_id,
 )
-from .serializers import CallAnswer, NewCall, StartCall, TranscriptAnswer
+from .serializers import CallAnswer, NewCall, QueueAnswer, StartCall, TranscriptAnswer
 
 log = structlog.get_logger(__name__)
 
@@ -50,6 +51,7 @@ IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _START_CALL = StartCall()
 _NEW_CALL = NewCall()
 _CALL = CallAnswer()
+_QUEUE = QueueAnswer()
 _TRANSCRIPT = TranscriptAnswer()
 
 
@@ -95,10 +97,11 @@ class RequestForCall(CallsView):
         except ValidationError as wrong:
             raise Invalid(list(errors_of(wrong.get_full_details()))) from None
         consent = order.pop("consent")
+        schedule = order.pop("schedule", None) or {}
         accepted = requests.request_call(
             organization=self.organization(order.pop("organization", "")),
             by=self.requester(),
-            order=CallOrder(consent=ConsentClaim(**consent) if consent else None, **order),
+            order=CallOrder(consent=ConsentClaim(**consent) if consent else None, **schedule, **order),
             idempotency_key=self.idempotency_key(),
             answer=self.shown,
         )
@@ -194,7 +197,9 @@ class CallView(CallsView):
     @docs.get_call
     def get(self, _request: Request, call_id: UUID) -> Response:
         """Show a call as it is now."""
-        return Response(self.shown(self.call(call_id)))
+        call = self.call(call_id)
+        waiting = waiting_of(call)
+        return Response({**self.shown(call), "queue": _QUEUE.to_representation(waiting) if waiting else None})
 
 
 class TranscriptView(CallsView):

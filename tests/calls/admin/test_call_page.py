@@ -8,9 +8,9 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import Membership, Organization, Role, User
-from calls import lifecycle
+from calls import lifecycle, waiting
 from calls.admin import page as pages
-from calls.models import Call, CallEvent, Turn, TurnRole
+from calls.models import Call, CallEvent, Line, Turn, TurnRole
 from calls.states import EndedBy, Fault, Outcome, Status
 from contacts.models import Suppression
 from personas.models import PersonaVersion
@@ -264,3 +264,19 @@ def test_an_opt_out_of_the_demonstration_binds_every_organization(login: Login, 
     assert "No organization calls +351 9•• ••• 001 from now on, whatever was agreed: every organization is bound." in asked
     browser.post(address(call, "suppress"))
     assert (Suppression.objects.get().organization, Suppression.objects.get().simulated) == (None, False)
+
+
+def test_the_page_says_how_a_call_waits(login: Login, alice: User, make_call: MakeCall, monkeypatch: pytest.MonkeyPatch) -> None:
+    Line.objects.update(is_open=False)
+    make_call(2)
+    call = make_call()
+    text = text_of(login, alice, call)
+    assert "In the queue It waits The line takes no calls just now Position 2 Not after" in text
+    assert "Priority Normal priority" in text
+    monkeypatch.setattr(waiting, "COUNTED", 1)
+    assert "Position more than 1" in text_of(login, alice, call)
+
+
+def test_the_page_says_until_when_a_call_waits(login: Login, alice: User, make_call: MakeCall) -> None:
+    call = make_call(earliest=timezone.now() + timedelta(days=1))
+    assert f"Its time has not come yet Not before {timezone.localtime(call.due_at):%d/%m/%Y, %H:%M:%S}" in text_of(login, alice, call)

@@ -27,6 +27,7 @@ def said() -> dict[str, str]:
         "purpose": "transactional",
         "basis": "asked at the counter",
         "obtained_on": f"{timezone.localdate():%Y-%m-%d}",
+        "priority": "2",
         "line": "sandbox",
     }
 
@@ -58,6 +59,14 @@ def test_staff_say_when_the_person_agreed(login: Login, bob: User, persona: Pers
     assert (obtained_at.date(), obtained_at.hour) == (day, 0)
 
 
+def test_a_call_is_placed_for_later_and_by_priority(login: Login, bob: User, persona: Persona, said: dict[str, str]) -> None:
+    later = timezone.localtime() + timedelta(days=2)
+    place(login, bob, persona, said | {"earliest": f"{later:%Y-%m-%dT%H:%M}", "priority": "3"})
+    call = Call.objects.get()
+    assert (call.status, call.priority, call.due_at) == ("scheduled", 3, later.replace(second=0, microsecond=0))
+    assert call.expires_at - call.due_at == timedelta(minutes=15)
+
+
 def test_the_page_says_who_calls_and_offers_both_lines(login: Login, bob: User, persona: Persona) -> None:
     page = login(bob).get(PLACE, {"persona": persona.pk}, HTTP_ACCEPT_LANGUAGE="en").content.decode()
     assert "A call by Restaurante" in page
@@ -79,6 +88,8 @@ def test_the_phone_is_offered_first_where_there_is_one(login: Login, bob: User, 
         ({"phone_number": ""}, "phone_number", "This field is required."),
         ({"basis": ""}, "basis", "This field is required."),
         ({"obtained_on": ""}, "obtained_on", "This field is required."),
+        ({"earliest": "2026-01-01T10:00"}, "earliest", "The call was to be made at a time that has passed."),
+        ({"earliest": "2999-01-01T10:00"}, "earliest", "A call can be asked for at most 30 days ahead."),
         ({"obtained_on": "2999-01-01"}, "obtained_on", "A consent cannot have been obtained in the future."),
         (
             {"line": "phone"},

@@ -10,7 +10,7 @@ from pytest_django import DjangoAssertNumQueries
 from accounts import api_keys
 from accounts.models import Membership, Organization, Role, Scope, User
 from calls.models import Call, CallRequest
-from calls.requests import EXPIRES_AFTER
+from calls.orders import EXPIRES_AFTER
 from contacts.models import Consent, Contact
 from personas.models import PersonaVersion
 from tests.conftest import Login
@@ -48,9 +48,10 @@ def test_a_call_is_in_the_queue_when_the_request_is_answered(api: ApiClient, ord
         "fault": None,
         "retryable": None,
         "note": "",
+        "priority": "normal",
+        "schedule": {"earliest": _iso(call.created_at), "latest": _iso(call.created_at + EXPIRES_AFTER)},
+        "queue": None,
         "created_at": _iso(call.created_at),
-        "due_at": _iso(call.created_at),
-        "expires_at": _iso(call.created_at + EXPIRES_AFTER),
         "queued_at": _iso(call.created_at),
         "dispatched_at": None,
         "dialing_at": None,
