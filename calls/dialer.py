@@ -11,7 +11,7 @@ from functools import partial
 from django.conf import settings
 from django.db.models import Exists, OuterRef, Q
 
-from . import clock, lifecycle, places, policy
+from . import clock, due, lifecycle, places, policy
 from .dial_results import BY_KIND
 from .models import Call, CallEvent, LineKind
 from .models.call import IS_CANCELED
@@ -49,7 +49,9 @@ def claim_sandbox(*, worker: str, free: int) -> list[Call]:
     """Claim at most `free` sandbox calls for an agent worker, which runs them itself: no LiveKit is asked."""
     if free <= 0:
         return []
-    return places.take(LineKind.SANDBOX, by=worker, may_still=partial(_may_still, by=worker), most=free).calls
+    taken = places.take(LineKind.SANDBOX, by=worker, may_still=partial(_may_still, by=worker), most=free)
+    calls = Call.objects.for_briefing().in_bulk([call.pk for call in taken.calls])
+    return [calls[call.pk] for call in taken.calls]
 
 
 def settle_due(rooms: Rooms) -> bool:
@@ -68,7 +70,9 @@ def settle_due(rooms: Rooms) -> bool:
 
 def expire_due(rooms: Rooms | None) -> bool:
     """End calls whose time passed, and canceled ones that no job has taken yet, before anybody dialled."""
-    now = clock.now_there()
+    now = clock.database_now()
+    if not due.any_to_end(now):
+        return False
     passed = Call.objects.filter(status__in=sorted(UNDIALLED), expires_at__lte=now).order_by("expires_at")
     canceled = Call.objects.filter(IS_CANCELED).order_by("cancel_requested_at")
     # Each by its own index: together they would be looked for in the whole queue.
@@ -80,9 +84,11 @@ def expire_due(rooms: Rooms | None) -> bool:
 
 def promote_due() -> bool:
     """Put scheduled calls whose time has come, and whose number is in no other call, into the queue."""
-    now = clock.now_there()
+    now = clock.database_now()
+    if not due.any_to_promote(now):
+        return False
     same_number = Call.objects.filter(line=LineKind.PHONE, status__in=sorted(HOLDS_THE_NUMBER), number_index=OuterRef("number_index"))
-    due = Call.objects.filter(
+    able = Call.objects.filter(
         # Those that have to go on waiting must not stand before the others.
         Q(line=LineKind.SANDBOX) | ~Exists(same_number),
         status=Status.SCHEDULED,
@@ -90,7 +96,7 @@ def promote_due() -> bool:
         expires_at__gt=now,
         cancel_requested_at=None,
     )
-    promoted = [lifecycle.promote(call, by=BY) for call in due.order_by("due_at")[:PROMOTED_AT_ONCE]]
+    promoted = [lifecycle.promote(call, by=BY) for call in able.order_by("due_at")[:PROMOTED_AT_ONCE]]
     return any(promoted)
 
 

@@ -6,46 +6,53 @@ the head of each organization's queue is looked at, so that a claim costs the sa
 """
 
 import math
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import Count, QuerySet
-from django.db.models.functions import Now
 
-from . import clock, lifecycle
-from .models import Call, Line, LineKind, LineShare
-from .states import HOLDS_A_PLACE, Status
+from . import clock, due, lifecycle
+from .models import Call, Line, LineKind
 
 # A migration made the rows; who emptied the database gets these again. Many carriers refuse calls that come faster.
 DEFAULTS: Mapping[LineKind, Mapping[str, Any]] = {LineKind.PHONE: {"calls_per_second": 10.0}, LineKind.SANDBOX: {}}
 # Calls that the policy refuses in one go, before the line's row is let go.
 REFUSED_AT_ONCE = 20
 
-# Of each organization that has calls in the queue of a line: its next one that may be dialled. The organizations are found by
-# jumping from each to the next one in the index `calls_due`; nothing here reads the queue itself.
+# Of each organization that has calls in the queue of a line: its next one that may be dialled, the places that it holds, its own share
+# of them; and the places that all hold. The organizations are found by jumping from each to the next one in the index `calls_due`, the
+# only one that is ordered by line and organization; nothing here reads the queue itself, or what has ended.
 HEADS = """
 WITH RECURSIVE waiting (organization_id) AS (
-    SELECT min(organization_id) FROM calls_call WHERE line = %(line)s AND status = 'queued'
+    SELECT (
+        SELECT CASE one.line WHEN %(line)s THEN one.organization_id END FROM calls_call one
+        WHERE one.status = 'queued' AND one.line >= %(line)s ORDER BY one.line, one.organization_id LIMIT 1
+    )
     UNION ALL
     SELECT (
-        SELECT min(later.organization_id) FROM calls_call later
-        WHERE later.line = %(line)s AND later.status = 'queued' AND later.organization_id > waiting.organization_id
+        SELECT CASE one.line WHEN %(line)s THEN one.organization_id END FROM calls_call one
+        WHERE one.status = 'queued' AND (one.line, one.organization_id) > (%(line)s, waiting.organization_id)
+        ORDER BY one.line, one.organization_id LIMIT 1
     )
     FROM waiting WHERE waiting.organization_id IS NOT NULL
-), heads (id) AS (
-    SELECT (
-        SELECT own.id FROM calls_call own
-        WHERE own.line = %(line)s AND own.status = 'queued' AND own.organization_id = waiting.organization_id
-            AND own.due_at <= %(at)s AND own.expires_at > %(at)s AND own.cancel_requested_at IS NULL
-        ORDER BY own.priority DESC, own.due_at LIMIT 1
-    )
-    FROM waiting WHERE waiting.organization_id IS NOT NULL
+), held (organization_id, places) AS (
+    SELECT organization_id, count(*) FROM calls_call
+    WHERE line = %(line)s AND status IN ('dispatched', 'dialing', 'ringing', 'in_progress', 'transferring') GROUP BY organization_id
 )
-SELECT head.id, head.organization_id, head.priority, head.due_at FROM heads JOIN calls_call head ON head.id = heads.id
+SELECT head.id, head.organization_id, head.priority, head.due_at, coalesce(held.places, 0) AS held, own.places AS share,
+    (SELECT coalesce(sum(places), 0) FROM held) AS taken
+FROM waiting
+JOIN calls_call head ON head.id = (
+    SELECT due.id FROM calls_call due
+    WHERE due.line = %(line)s AND due.status = 'queued' AND due.organization_id = waiting.organization_id
+        AND due.due_at <= %(at)s AND due.expires_at > %(at)s AND due.cancel_requested_at IS NULL
+    ORDER BY due.priority DESC, due.due_at LIMIT 1
+)
+LEFT JOIN held ON held.organization_id = waiting.organization_id
+LEFT JOIN calls_lineshare own ON own.line_id = %(line_id)s AND own.organization_id = waiting.organization_id
 """
 
 
@@ -58,20 +65,37 @@ class Taken:
 
 
 @dataclass(frozen=True, slots=True)
-class Occupancy:
-    """A line with the places that are taken, by organization (their ids), and the shares that differ from the line's."""
+class Head:
+    """An organization's next call; how many of the line's places the organization holds, and the share that is its own, if it has one."""
+
+    call_id: UUID
+    organization_id: int
+    priority: int
+    due_at: datetime
+    held: int
+    share: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A line, the places of it that are taken, and the organizations that have calls due."""
 
     line: Line
-    taken: Counter[int]
-    shares: Mapping[int, int]
+    taken: int
+    heads: list[Head]
 
     @property
     def free(self) -> int:
-        return max(0, self.line.places - self.taken.total())
+        return max(0, self.line.places - self.taken)
 
-    def has_share_left(self, organization_id: int) -> bool:
-        share = self.shares.get(organization_id, self.line.share)
-        return share is None or self.taken[organization_id] < share
+    def has_share_left(self, head: Head) -> bool:
+        share = self.line.share if head.share is None else head.share
+        return share is None or head.held < share
+
+    def next(self) -> Head | None:
+        """Which of the heads comes first; None when the line is full, or each organization has used its share up."""
+        able = [head for head in self.heads if self.free and self.has_share_left(head)]
+        return min(able, key=lambda head: (-head.priority, head.held, head.due_at), default=None)
 
 
 def take(kind: LineKind, *, by: str, may_still: Callable[[Call, datetime], bool], most: int | None = None) -> Taken:
@@ -80,7 +104,7 @@ def take(kind: LineKind, *, by: str, may_still: Callable[[Call, datetime], bool]
     `may_still` is asked about each call, at the database's time, and has ended the one that it refuses.
     """
     # Without this look a SQLite database would be locked for writing ten times a second.
-    if not due(kind, clock.now_there()).exists():
+    if not due.any_in_the_queue(kind):
         return Taken([])
     with transaction.atomic():
         line, _is_new = Line.objects.select_for_update().get_or_create(kind=kind, defaults=DEFAULTS[kind])
@@ -89,49 +113,31 @@ def take(kind: LineKind, *, by: str, may_still: Callable[[Call, datetime], bool]
         wait_s = seconds_to_next(line, at)
         if not line.is_open or wait_s > 0:
             return Taken([], next_in_s=wait_s if line.is_open else None)
-        occupancy = occupancy_of(line)
-        wanted = min(occupancy.free, 1 if line.calls_per_second else occupancy.free, occupancy.free if most is None else most)
-        calls = _take(occupancy, wanted, at=at, by=by, may_still=may_still)
+        calls = _take(line, most, at=at, by=by, may_still=may_still)
         if calls and line.calls_per_second:
-            line.next_slot_at = at + slot(line.calls_per_second)
-            line.save(update_fields=["next_slot_at"])
+            Line.objects.filter(pk=line.pk).update(next_slot_at=at + slot(line.calls_per_second))
     return Taken(calls)
 
 
-def _take(occupancy: Occupancy, wanted: int, *, at: datetime, by: str, may_still: Callable[[Call, datetime], bool]) -> list[Call]:
+def _take(line: Line, most: int | None, *, at: datetime, by: str, may_still: Callable[[Call, datetime], bool]) -> list[Call]:
     calls: list[Call] = []
-    for _look in range(wanted + REFUSED_AT_ONCE):
-        head = next_of(heads(LineKind(occupancy.line.kind), at), occupancy) if len(calls) < wanted else None
-        if head is None:
-            break
-        call = Call.objects.for_briefing().get(pk=head.pk)
+    refused = 0
+    wanted = 1 if line.calls_per_second else most
+    while refused <= REFUSED_AT_ONCE and len(calls) != wanted and (head := queue_of(line, at).next()):
+        call = Call.objects.select_related("organization", "consent", "persona_version").get(pk=head.call_id)
         if may_still(call, at) and lifecycle.claim_for_dispatch(call, by=by, at=at):
-            occupancy.taken[call.organization_id] += 1
             calls.append(call)
+        else:
+            refused += 1
     return calls
 
 
-def due(kind: LineKind, at: datetime | Now) -> QuerySet[Call]:
-    """The calls in a line's queue that may be dialled at that time."""
-    return Call.objects.filter(line=kind, status=Status.QUEUED, due_at__lte=at, expires_at__gt=at, cancel_requested_at=None)
-
-
-def heads(kind: LineKind, at: datetime) -> list[Call]:
-    """The next call of each organization that has any due on the line: id, organization, priority and due_at alone are loaded."""
-    return list(Call.objects.raw(HEADS, {"line": kind.value, "at": connection.ops.adapt_datetimefield_value(at)}))
-
-
-def next_of(candidates: list[Call], occupancy: Occupancy) -> Call | None:
-    """Which of the organizations' heads comes first; None when each has used its share up."""
-    able = [call for call in candidates if occupancy.has_share_left(call.organization_id)]
-    return min(able, key=lambda call: (-call.priority, occupancy.taken[call.organization_id], call.due_at), default=None)
-
-
-def occupancy_of(line: Line) -> Occupancy:
-    held = Call.objects.filter(line=line.kind, status__in=sorted(HOLDS_A_PLACE)).order_by()
-    taken = Counter({row["organization_id"]: row["n"] for row in held.values("organization_id").annotate(n=Count("pk"))})
-    shares = LineShare.objects.filter(line__kind=line.kind).values_list("organization_id", "places")
-    return Occupancy(line=line, taken=taken, shares=dict(shares))
+def queue_of(line: Line, at: datetime) -> Queue:
+    """The line at that time of the database's. One statement, which looks at one call an organization."""
+    named = {"line": line.kind, "line_id": line.pk, "at": connection.ops.adapt_datetimefield_value(at)}
+    rows: list[Any] = list(Call.objects.raw(HEADS, named))
+    heads = [Head(row.pk, row.organization_id, row.priority, row.due_at, row.held, row.share) for row in rows]
+    return Queue(line=line, taken=int(rows[0].taken) if rows else 0, heads=heads)
 
 
 def slot(calls_per_second: float) -> timedelta:

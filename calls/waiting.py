@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from . import clock, places
 from .models import Call, Line, LineKind
-from .places import Occupancy
+from .places import Head, Queue
 from .states import HOLDS_THE_NUMBER, Status
 
 # Calls before another one are counted so far; a longer queue is "more than" that.
@@ -49,9 +49,13 @@ def waiting_of(call: Call) -> Waiting | None:
         # LiveKit could not just now: it is asked again in a moment.
         return Waiting(Why.NOT_YET_TIME, until=call.due_at)
     line = Line.objects.filter(kind=call.line).first() or Line(kind=call.line)
-    occupancy = places.occupancy_of(line)
-    before = calls_before(call, occupancy, at)
-    why = _why(call, occupancy, at, is_next=before == 0)
+    queue = places.queue_of(line, at)
+    own = next((head for head in queue.heads if head.organization_id == call.organization_id), None)
+    if own is None:
+        # It was read a moment ago, and has left the queue since.
+        return None
+    before = calls_before(call, own, queue, at)
+    why = _why(own, queue, at, is_next=before == 0)
     slot_at = None
     if why == Why.RATE and line.calls_per_second and before < COUNTED:
         slot_at = (line.next_slot_at or at) + before * places.slot(line.calls_per_second)
@@ -65,37 +69,32 @@ def _on_the_schedule(call: Call, at: datetime) -> Waiting:
     return Waiting(Why.NUMBER_IN_CALL if call.line == LineKind.PHONE and in_call.exists() else Why.NEXT)
 
 
-def _why(call: Call, occupancy: Occupancy, at: datetime, *, is_next: bool) -> Why:
-    if not occupancy.line.is_open:
+def _why(own: Head, queue: Queue, at: datetime, *, is_next: bool) -> Why:
+    if not queue.line.is_open:
         return Why.LINE_CLOSED
-    if not occupancy.has_share_left(call.organization_id):
+    if not queue.has_share_left(own):
         return Why.ORGANIZATION_SHARE
-    if not occupancy.free:
+    if not queue.free:
         return Why.LINE_FULL
-    if occupancy.line.calls_per_second and (not is_next or places.seconds_to_next(occupancy.line, at) > 0):
+    if queue.line.calls_per_second and (not is_next or places.seconds_to_next(queue.line, at) > 0):
         return Why.RATE
     return Why.NEXT
 
 
-def calls_before(call: Call, occupancy: Occupancy, at: datetime) -> int:
+def calls_before(call: Call, own: Head, queue: Queue, at: datetime) -> int:
     """How many calls would be given out before `call` if the line's places became free one by one; COUNTED for that or more.
 
     An organization's calls stand in its own order; organizations take turns, those with fewer places first (`calls.places`).
     """
-    queue = places.due(LineKind(call.line), at)
-    own = queue.filter(organization=call.organization_id)
-    before = _count(own.filter(priority__gt=call.priority)) + _count(own.filter(priority=call.priority, due_at__lt=call.due_at))
+    due = Call.objects.filter(line=call.line, status=Status.QUEUED, due_at__lte=at, expires_at__gt=at, cancel_requested_at=None)
+    of_its_own = due.filter(organization=call.organization_id)
+    before = _count(of_its_own.filter(priority__gt=call.priority))
+    before += _count(of_its_own.filter(priority=call.priority, due_at__lt=call.due_at))
     # As many places its organization will hold when it is its turn.
-    level = occupancy.taken[call.organization_id] + before
-    for head in places.heads(LineKind(call.line), at):
-        if before >= COUNTED:
-            break
-        if (
-            head.organization_id != call.organization_id
-            and head.priority >= call.priority
-            and occupancy.has_share_left(head.organization_id)
-        ):
-            before += _of_another(queue.filter(organization=head.organization_id), call, level - occupancy.taken[head.organization_id])
+    level = own.held + before
+    for head in queue.heads:
+        if before < COUNTED and head is not own and head.priority >= call.priority and queue.has_share_left(head):
+            before += _of_another(due.filter(organization=head.organization_id), call, level - head.held)
     return min(before, COUNTED)
 
 

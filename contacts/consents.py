@@ -94,7 +94,7 @@ def check_not_taken_back(consent: Consent, *, simulated: bool) -> None:
     The same evidence again is no new consent. `simulated` also reads what was taken back on the sandbox.
     """
     taken_back = Consent.objects.filter(
-        organization=consent.organization, number_index=consent.number_index, revoked_at__gte=consent.obtained_at
+        organization=consent.organization_id, number_index=consent.number_index, revoked_at__gte=consent.obtained_at
     )
     if (taken_back if simulated else taken_back.filter(simulated=False)).exists():
         raise ConsentRevoked

@@ -103,7 +103,7 @@ class Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def fake_livekit() -> Iterator[FakeLiveKit]:
+def fake_livekit(kind: type[FakeLiveKit] = FakeLiveKit) -> Iterator[FakeLiveKit]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -130,7 +130,7 @@ def fake_livekit() -> Iterator[FakeLiveKit]:
             pass
 
     server = Server(("127.0.0.1", 0), Handler)
-    fake = FakeLiveKit(f"ws://127.0.0.1:{server.server_address[1]}")
+    fake = kind(f"ws://127.0.0.1:{server.server_address[1]}")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
