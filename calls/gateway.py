@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from http import HTTPStatus
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
@@ -29,6 +30,8 @@ ANSWERS_LATE_BY_S = 10.0
 # livekit-server gives a dial up after 80 s; ringing that long would look like a lost answer.
 LONGEST_RING_S = 78
 CALLEE = "callee"
+# What `sip.callStatus` reads from the moment of picking up; before it, `dialing` and `ringing` (facts: livekit-stack §3.7).
+PICKED_UP = frozenset({"automation", "active", "hangup"})
 # Nobody there at all; then: everybody left.
 EMPTY_ROOM_S = 60
 LEFT_ROOM_S = 5
@@ -56,6 +59,29 @@ class Answer:
 
     sip_call_id: str
     participant_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Participant:
+    """Somebody in a room. `kind` is LiveKit's: "sip" for a telephone, "agent" for a job; `call_status` is `sip.callStatus`, a hint."""
+
+    identity: str
+    kind: str
+    call_status: str = ""
+    joined_at: datetime | None = None
+
+    @property
+    def is_callee(self) -> bool:
+        return self.identity == CALLEE
+
+    @property
+    def is_agent(self) -> bool:
+        return self.kind == "agent"
+
+    @property
+    def picked_up(self) -> bool:
+        """Never the opposite: after a restart of LiveKit a call in progress reads `dialing` again."""
+        return self.call_status in PICKED_UP
 
 
 class Gateway:
@@ -96,7 +122,8 @@ class Gateway:
     ) -> None:
         """Make the room and dispatch an agent to it, in one request. A job that dies is not started again (JRP_NEVER).
 
-        A room that lives already dispatches nobody: delete it first. Raises GatewayError.
+        The room's metadata names the agent: by it we know our rooms from those of others on the same LiveKit. A room that lives
+        already dispatches nobody: delete it first. Raises GatewayError.
         """
         from livekit import api
         from livekit.protocol.agent_dispatch import JobRestartPolicy
@@ -104,12 +131,18 @@ class Gateway:
         dispatch = api.RoomAgentDispatch(agent_name=agent_name, metadata=json.dumps(metadata), restart_policy=JobRestartPolicy.JRP_NEVER)
         await self._asked(
             self._api.room.create_room(
-                api.CreateRoomRequest(name=room, empty_timeout=empty_timeout_s, departure_timeout=departure_timeout_s, agents=[dispatch])
+                api.CreateRoomRequest(
+                    name=room,
+                    metadata=agent_name,
+                    empty_timeout=empty_timeout_s,
+                    departure_timeout=departure_timeout_s,
+                    agents=[dispatch],
+                )
             )
         )
 
-    async def delete_room(self, room: str) -> None:
-        """Close the room: the job and the phone are let go. A room that is not there is no error. Raises GatewayError."""
+    async def delete_room(self, room: str) -> bool:
+        """Close the room: the job and the phone are let go. False: LiveKit knows no such room, which is no error. Raises GatewayError."""
         from livekit import api
 
         try:
@@ -117,6 +150,48 @@ class Gateway:
         except GatewayError as error:
             if error.kind != FailureKind.ROOM_GONE:
                 raise
+            return False
+        return True
+
+    async def remove_forgotten_callee(self, room: str) -> bool:
+        """Hang up on a callee whose room LiveKit's Redis has lost while its server still carries it. Raises GatewayError.
+
+        Such a room cannot be deleted, nor anybody removed from it: both look into Redis first. A change of a track makes the server
+        write its participant there again. False: there is no such callee, or nothing is heard of them yet.
+        """
+        from livekit import api
+
+        there = await self._asked(self._api.room.list_participants(api.ListParticipantsRequest(room=room)))
+        tracks = [track.sid for someone in there.participants if someone.identity == CALLEE for track in someone.tracks]
+        if not tracks:
+            return False
+        await self._asked(
+            self._api.room.mute_published_track(api.MuteRoomTrackRequest(room=room, identity=CALLEE, track_sid=tracks[0], muted=True))
+        )
+        await self._asked(self._api.room.remove_participant(api.RoomParticipantIdentity(room=room, identity=CALLEE)))
+        return True
+
+    async def list_rooms(self, *, agent_name: str) -> set[str]:
+        """The names of the rooms alive that were opened for this agent; one request, whatever their number. Raises GatewayError."""
+        from livekit import api
+
+        found = await self._asked(self._api.room.list_rooms(api.ListRoomsRequest()))
+        return {room.name for room in found.rooms if room.metadata == agent_name}
+
+    async def participants(self, room: str) -> list[Participant]:
+        """Who is in the room. Raises GatewayError: service_away, within four seconds, where no server carries such a room."""
+        from livekit import api
+
+        found = await self._asked(self._api.room.list_participants(api.ListParticipantsRequest(room=room)))
+        return [
+            Participant(
+                identity=participant.identity,
+                kind=api.ParticipantInfo.Kind.Name(participant.kind).lower(),
+                call_status=participant.attributes.get("sip.callStatus", ""),
+                joined_at=datetime.fromtimestamp(participant.joined_at, UTC) if participant.joined_at else None,
+            )
+            for participant in found.participants
+        ]
 
     async def dial(self, dial: Dial) -> Answer:
         """Call the number into the room, and wait until somebody picks up. Raises DialFailed.

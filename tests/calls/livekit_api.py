@@ -17,6 +17,9 @@ REQUESTS: dict[str, type[Message]] = {
     "CreateRoom": api.CreateRoomRequest,
     "DeleteRoom": api.DeleteRoomRequest,
     "ListRooms": api.ListRoomsRequest,
+    "ListParticipants": api.ListParticipantsRequest,
+    "MutePublishedTrack": api.MuteRoomTrackRequest,
+    "RemoveParticipant": api.RoomParticipantIdentity,
     "CreateSIPParticipant": api.CreateSIPParticipantRequest,
     "TransferSIPParticipant": TransferSIPParticipantRequest,
     "ListSIPOutboundTrunk": api.ListSIPOutboundTrunkRequest,
@@ -37,7 +40,10 @@ LOST = TwirpError("lost")
 
 
 class FakeLiveKit:
-    """What was asked (`asked`), which rooms live (`rooms`), and what to answer instead (`errors`, by method)."""
+    """What was asked (`asked`), which rooms live (`rooms`), and what to answer instead (`errors`, by method).
+
+    A room that a test put into `rooms` counts as ours. Rooms in `forgotten` are carried by the server and lost by its Redis.
+    """
 
     api_key = "fake"
     api_secret = "fake-secret-fake-secret-fake-secret-fake"
@@ -46,6 +52,10 @@ class FakeLiveKit:
         self.url = url
         self.asked: list[tuple[str, Any]] = []
         self.rooms: set[str] = set()
+        self.forgotten: set[str] = set()
+        self.remembered: set[str] = set()
+        self.metadata: dict[str, str] = {}
+        self.participants: dict[str, list[Any]] = {}
         self.errors: dict[str, list[TwirpError | None]] = {}
         self.answers: dict[str, Message] = {}
         self.before: dict[str, Callable[[], object]] = {}
@@ -58,6 +68,18 @@ class FakeLiveKit:
 
     def asked_for(self, method: str) -> list[Any]:
         return [request for name, request in self.asked if name == method]
+
+    def joins(self, room: str, identity: str = "callee", *, kind: str = "SIP", call_status: str = "") -> None:
+        """Somebody comes into a room."""
+        attributes = {"sip.callStatus": call_status, "sip.phoneNumber": "+351912000000"} if kind == "SIP" else {}
+        someone = api.ParticipantInfo(
+            identity=identity,
+            kind=api.ParticipantInfo.Kind.Value(kind),
+            joined_at=1_760_000_000,
+            attributes=attributes,
+            tracks=[api.TrackInfo(sid="TR_1")],
+        )
+        self.participants.setdefault(room, []).append(someone)
 
     def answer(self, method: str, body: bytes) -> Message | TwirpError:
         request: Any = REQUESTS[method].FromString(body)
@@ -77,14 +99,18 @@ class FakeLiveKit:
         match method:
             case "CreateRoom":
                 self.rooms.add(request.name)
+                self.metadata[request.name] = request.metadata
                 return api.Room(name=request.name)
             case "DeleteRoom":
                 if request.room not in self.rooms:
                     return TwirpError("not_found", "requested room does not exist")
                 self.rooms.discard(request.room)
+                self.participants.pop(request.room, None)
                 return api.DeleteRoomResponse()
-            case "ListRooms":
-                return api.ListRoomsResponse()
+            case "ListRooms" | "ListParticipants":
+                return self._list(request)
+            case "MutePublishedTrack" | "RemoveParticipant":
+                return self._let_go(request)
             case "CreateSIPParticipant":
                 if request.sip_trunk_id not in self.trunks:
                     return TwirpError("not_found", "requested sip trunk does not exist")
@@ -93,6 +119,24 @@ class FakeLiveKit:
                 known = [trunk for trunk in self.trunks if trunk in request.trunk_ids]
                 return api.ListSIPOutboundTrunkResponse(items=[api.SIPOutboundTrunkInfo(sip_trunk_id=trunk) for trunk in known])
         return Empty()
+
+    def _list(self, request: Any) -> Message | TwirpError:
+        if isinstance(request, api.ListRoomsRequest):
+            named = [room for room in sorted(self.rooms) if room in request.names or not request.names]
+            return api.ListRoomsResponse(rooms=[api.Room(name=room, metadata=self.metadata.get(room, "chamada")) for room in named])
+        if request.room not in self.rooms | self.forgotten:
+            return TwirpError("unavailable", "no response from servers")
+        return api.ListParticipantsResponse(participants=self.participants.get(request.room, []))
+
+    def _let_go(self, request: Any) -> Message | TwirpError:
+        inside = self.participants.get(request.room, [])
+        if isinstance(request, api.MuteRoomTrackRequest):
+            self.remembered.add(request.room)
+            return api.MuteRoomTrackResponse()
+        if request.room not in self.rooms | self.remembered:
+            return TwirpError("not_found", "participant does not exist")
+        self.participants[request.room] = [someone for someone in inside if someone.identity != request.identity]
+        return api.RemoveParticipantResponse()
 
 
 class Server(ThreadingHTTPServer):

@@ -4,6 +4,7 @@ import asyncio
 import json
 import threading
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import pytest
 import pytest_asyncio
@@ -14,7 +15,7 @@ from pytest_django import Settings
 
 from calls import gateway as module
 from calls.exceptions import DialFailed, FailureKind, GatewayError, TransferFailed
-from calls.gateway import Answer, Dial, Gateway
+from calls.gateway import Answer, Dial, Gateway, Participant
 from tests.numbers import pt_mobile
 
 from .livekit_api import LOST, FakeLiveKit, TwirpError
@@ -33,6 +34,7 @@ async def test_a_room_and_its_dispatch_are_one_request(gateway: Gateway, livekit
     await gateway.open_room("call_a", metadata=metadata, agent_name="chamada", empty_timeout_s=7, departure_timeout_s=3)
     (request,) = livekit.asked_for("CreateRoom")
     assert (request.name, request.empty_timeout, request.departure_timeout) == ("call_a", 7, 3)
+    assert request.metadata == "chamada"
     (dispatch,) = request.agents
     assert (dispatch.agent_name, json.loads(dispatch.metadata)) == ("chamada", metadata)
     # A job that died after dialling must not be started again: it would phone the person again.
@@ -41,8 +43,8 @@ async def test_a_room_and_its_dispatch_are_one_request(gateway: Gateway, livekit
 
 async def test_deleting_a_room_that_is_not_there_is_no_error(gateway: Gateway, livekit: FakeLiveKit) -> None:
     livekit.rooms.add("call_a")
-    await gateway.delete_room("call_a")
-    await gateway.delete_room("call_a")
+    assert await gateway.delete_room("call_a")
+    assert not await gateway.delete_room("call_a")
     assert (livekit.rooms, len(livekit.asked_for("DeleteRoom"))) == (set(), 2)
 
 
@@ -51,6 +53,58 @@ async def test_a_room_that_cannot_be_deleted_is_an_error(gateway: Gateway, livek
     with pytest.raises(GatewayError) as error:
         await gateway.delete_room("call_a")
     assert (error.value.kind, error.value.retryable) == (FailureKind.SERVICE_AWAY, True)
+
+
+async def test_our_rooms_are_listed_by_one_request(gateway: Gateway, livekit: FakeLiveKit) -> None:
+    for name in ("call_a", "call_b"):
+        await gateway.open_room(name, metadata={}, agent_name="chamada")
+    await gateway.open_room("call_of_others", metadata={}, agent_name="another")
+    assert await gateway.list_rooms(agent_name="chamada") == {"call_a", "call_b"}
+    assert len(livekit.asked_for("ListRooms")) == 1
+
+
+async def test_who_is_in_a_room_is_said_without_a_number(gateway: Gateway, livekit: FakeLiveKit) -> None:
+    livekit.rooms.add("call_a")
+    livekit.joins("call_a", call_status="ringing")
+    livekit.joins("call_a", "agent-AJ_1", kind="AGENT")
+    joined_at = datetime(2025, 10, 9, 8, 53, 20, tzinfo=UTC)
+    callee, agent = await gateway.participants("call_a")
+    assert callee == Participant(identity="callee", kind="sip", call_status="ringing", joined_at=joined_at)
+    assert agent == Participant(identity="agent-AJ_1", kind="agent", joined_at=joined_at)
+    assert (callee.is_callee, callee.is_agent, agent.is_callee, agent.is_agent) == (True, False, False, True)
+
+
+async def test_a_room_that_no_server_carries_cannot_be_asked_about(gateway: Gateway) -> None:
+    with pytest.raises(GatewayError) as error:
+        await gateway.participants("call_nobody_made")
+    assert error.value.kind == FailureKind.SERVICE_AWAY
+
+
+async def test_a_livekit_that_cannot_list_is_an_error(gateway: Gateway, livekit: FakeLiveKit) -> None:
+    livekit.fails("ListRooms", TwirpError("unavailable"))
+    livekit.fails("ListParticipants", TwirpError("unavailable"))
+    for asking in (gateway.list_rooms(agent_name="chamada"), gateway.participants("call_a")):
+        with pytest.raises(GatewayError) as error:
+            await asking
+        assert error.value.kind == FailureKind.SERVICE_AWAY
+
+
+@pytest.mark.parametrize(
+    ("call_status", "picked_up"),
+    [("", False), ("dialing", False), ("ringing", False), ("automation", True), ("active", True), ("hangup", True)],
+)
+def test_a_call_status_proves_that_somebody_picked_up_or_nothing(call_status: str, picked_up: bool) -> None:
+    assert Participant(identity="callee", kind="sip", call_status=call_status).picked_up == picked_up
+
+
+async def test_a_callee_in_a_room_that_redis_forgot_is_removed(gateway: Gateway, livekit: FakeLiveKit) -> None:
+    livekit.forgotten.add("call_a")
+    assert not await gateway.remove_forgotten_callee("call_a")
+    livekit.joins("call_a", call_status="active")
+    livekit.joins("call_a", "agent-AJ_1", kind="AGENT")
+    assert not await gateway.delete_room("call_a")
+    assert await gateway.remove_forgotten_callee("call_a")
+    assert [someone.identity for someone in livekit.participants["call_a"]] == ["agent-AJ_1"]
 
 
 async def test_the_dial_hides_the_number_and_bounds_what_it_may_cost(gateway: Gateway, livekit: FakeLiveKit) -> None:

@@ -89,3 +89,20 @@ async def test_a_dial_fails_for_its_trunk_and_for_want_of_a_sip_service(gateway:
         kinds.append(failure.value.kind)
     await gateway.delete_room("call_b")
     assert kinds == [FailureKind.TRUNK_UNKNOWN, FailureKind.SERVICE_AWAY]
+
+
+async def test_our_rooms_are_listed_and_nobody_is_in_them(gateway: Gateway) -> None:
+    for name, agent in (("call_c", "lister"), ("call_d", "lister"), ("call_e", "another")):
+        await gateway.open_room(name, metadata={}, agent_name=agent)
+    listed = await gateway.list_rooms(agent_name="lister")
+    inside = await gateway.participants("call_c")
+    gone = [await gateway.delete_room(name) for name in ("call_c", "call_d", "call_e", "call_e")]
+    assert (listed, inside, gone) == ({"call_c", "call_d"}, [], [True, True, True, False])
+    assert await gateway.list_rooms(agent_name="lister") == set()
+
+
+async def test_a_room_that_no_server_carries_cannot_be_asked_about(gateway: Gateway) -> None:
+    for asking in (gateway.participants("call_nobody_made"), gateway.remove_forgotten_callee("call_nobody_made")):
+        with pytest.raises(GatewayError) as error:
+            await asking
+        assert error.value.kind == FailureKind.SERVICE_AWAY
