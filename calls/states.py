@@ -121,3 +121,13 @@ class Reason(models.TextChoices):
     ERROR_CARRIER_UNAVAILABLE = "error.carrier.unavailable", _("the carrier was not available")
     ERROR_CARRIER_MEDIA = "error.carrier.media", _("the sound was lost")
     ERROR_TRANSFER_FAILED = "error.transfer.failed", _("the call could not be put through")
+
+
+class Mended(models.TextChoices):
+    """Why the reconciler had to act on a call."""
+
+    WORKER_LOST = "worker_lost", _("its agent gave no sign of life any more")
+    CALLEE_ALONE = "callee_alone", _("the person called was alone on the line")
+    JOB_HANGS = "job_hangs", _("the person called was gone, and the agent did not end the call")
+    NOBODY_CAME = "nobody_came", _("no agent took it")
+    ROOM_LEFT = "room_left", _("its room was still there after its end")

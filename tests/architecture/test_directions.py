@@ -15,7 +15,7 @@ MAY_IMPORT = {
     "agent_worker": {"accounts", "personas", "contacts", "calls"},
     "chamada": {"accounts", "personas", "contacts", "calls", "agent_worker"},
 }
-INTERFACES = ("api", "admin", "management")
+INTERFACES = ("api", "admin", "management", "webhooks")
 
 
 def test_an_app_imports_only_apps_to_its_left() -> None:
