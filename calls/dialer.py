@@ -64,7 +64,7 @@ def settle_due(rooms: Rooms) -> bool:
             if isinstance(item, Failed):
                 _take_back(call, item, rooms)
             else:
-                _try_again(call)
+                put_back(call, by=BY, why="gateway")
     return bool(news)
 
 
@@ -98,6 +98,14 @@ def promote_due() -> bool:
     )
     promoted = [lifecycle.promote(call, by=BY) for call in able.order_by("due_at")[:PROMOTED_AT_ONCE]]
     return any(promoted)
+
+
+def put_back(call: Call, *, by: str, why: str) -> bool:
+    """Give a dispatched call whose room is gone back to the queue, due after a pause that grows with every time."""
+    tries = CallEvent.objects.filter(call=call, old=Status.DISPATCHED, new=Status.QUEUED).count()
+    # Far more than the longest pause needs; without a bound the power would outgrow a timedelta.
+    pause = min(FIRST_PAUSE * 2 ** min(tries, 10), LONGEST_PAUSE)
+    return lifecycle.release(call, by=by, why=why, due_at=clock.database_now() + pause)
 
 
 def _expire(call: Call, rooms: Rooms | None) -> bool:
@@ -150,9 +158,3 @@ def _take_back(call: Call, failed: Failed, rooms: Rooms) -> None:
     elif lifecycle.withdraw(call):
         lifecycle.note_event(call, "error", by=BY, why=why)
         rooms.clear(replace(failed.order, claim=call.claim))
-
-
-def _try_again(call: Call) -> None:
-    tries = CallEvent.objects.filter(call=call, old=Status.DISPATCHED, new=Status.QUEUED).count()
-    pause = min(FIRST_PAUSE * 2**tries, LONGEST_PAUSE)
-    lifecycle.release(call, by=BY, why="gateway", due_at=clock.database_now() + pause)

@@ -1,8 +1,10 @@
 """A worker's signs of life while it holds a call, and what it learns from them (design §3, rule 6)."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from contacts.suppressions import is_suppressed
@@ -36,3 +38,8 @@ def beat(*, call_id: UUID | str, claim: str) -> Orders:
         suppressed=call.line == LineKind.PHONE
         and is_suppressed(organization=call.organization, number_index=call.number_index, but_not_by=f"call:{call_id}"),
     )
+
+
+def stale() -> Q:
+    """The calls of which no worker has given a sign of life for `STALE_AFTER_S`, by the database's clock."""
+    return Q(heartbeat_at__lt=Now() - timedelta(seconds=STALE_AFTER_S)) | Q(heartbeat_at=None)

@@ -19,7 +19,7 @@ from django.utils import timezone
 from . import clock, doorbell, policy
 from .exceptions import CallError, WrongWay
 from .models import Call, CallEvent
-from .states import UNDIALLED, EndedBy, Fault, Outcome, Reason, Status, may_go
+from .states import DIALLED, UNDIALLED, EndedBy, Fault, Outcome, Reason, Status, may_go
 
 log = structlog.get_logger(__name__)
 
@@ -167,6 +167,18 @@ def withdraw(call: Call) -> bool:
     return True
 
 
+def take_over(call: Call, *, still: Q) -> bool:
+    """Take a dialled call away from the job that holds it, by a new token: what that job writes of its state from now on is refused.
+
+    Only while `still` holds. False: it does not, or somebody else was quicker. The taker hangs the phone up, then ends the call.
+    """
+    token = _new_token()
+    if Call.objects.filter(still, pk=call.pk, status__in=DIALLED, claim=call.claim).update(claim=token) != 1:
+        return False
+    call.claim = token
+    return True
+
+
 def release(call: Call, *, by: str, why: str, **changes: Any) -> bool:
     """Give a call that nobody has dialled back to the queue, under a new token: who still holds the old one cannot dial.
 
@@ -264,12 +276,15 @@ def end_blocked(call: Call, *, by: str, objection: CallError) -> bool:
     )
 
 
-def end_as_canceled(call: Call, *, by: str, within: Container[Status] = ALIVE) -> bool:
-    """End a call for the reason, and in the name, that its canceling left on it (`calls.cancellation`)."""
+def end_as_canceled(
+    call: Call, *, by: str, within: Container[Status] = ALIVE, claim: str | None = None, outcome: Outcome = Outcome.CANCELED
+) -> bool:
+    """End a call for the reason, and in the name, that its canceling left on it (`calls.cancellation`). See `end`."""
     return end(
         call,
         by=call.cancel_requested_by or by,
-        outcome=Outcome.CANCELED,
+        claim=claim,
+        outcome=outcome,
         reason=call.cancel_reason,
         ended_by=EndedBy.CLIENT if call.cancel_reason == Reason.API_CANCELED else EndedBy.STAFF,
         within=within,

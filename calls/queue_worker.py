@@ -5,12 +5,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import structlog
-from django.db import close_old_connections, connection
+from django.db import close_old_connections, connection, connections
 
 from personas.seeding import seed_due_organizations
 
 from . import dialer, lines
 from .doorbell import Doorbell
+from .reconcile import Reconciler
 from .rooms import Rooms
 
 log = structlog.get_logger(__name__)
@@ -55,9 +56,23 @@ def run(stop: threading.Event, *, idle_s: float = IDLE_S) -> None:
     """Work until `stop` is set; then let the rooms that are being opened be opened."""
     rooms = Rooms() if lines.phone_is_configured() else None
     doorbell = Doorbell(stop)
+    # Beside the others: a busy queue must not make it blind, and a LiveKit that answers slowly must not hold the queue up.
+    reconciling = threading.Thread(target=_reconcile, args=(stop, idle_s), name="reconciler")
+    reconciling.start()
     try:
         work(steps(rooms, doorbell), stop, doorbell, idle_s=idle_s)
     finally:
         doorbell.close()
         if rooms is not None:
             rooms.close()
+        reconciling.join()
+
+
+def _reconcile(stop: threading.Event, idle_s: float) -> None:
+    reconciler, doorbell = Reconciler(), Doorbell(stop)
+    try:
+        work([reconciler.step], stop, doorbell, idle_s=idle_s)
+    finally:
+        doorbell.close()
+        reconciler.close()
+        connections.close_all()

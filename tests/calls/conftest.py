@@ -11,6 +11,7 @@ from pytest_django import Settings
 from accounts.models import Organization
 
 from .livekit_api import FakeLiveKit, fake_livekit
+from .watching import Watcher
 
 
 @pytest.fixture
@@ -33,6 +34,13 @@ def livekit_line(phone_line: None, settings: Settings, livekit: FakeLiveKit) -> 
     """The same, with somebody at the address."""
     settings.LIVEKIT_URL, settings.LIVEKIT_API_KEY, settings.LIVEKIT_API_SECRET = livekit.url, livekit.api_key, livekit.api_secret
     return livekit
+
+
+@pytest.fixture
+def reconciler(livekit_line: FakeLiveKit) -> Iterator[Watcher]:
+    watcher = Watcher()
+    yield watcher
+    watcher.close()
 
 
 @pytest.fixture

@@ -218,7 +218,7 @@ def test_each_try_waits_longer_than_the_one_before(rooms: Rooms) -> None:
     pauses = []
     for _try in range(7):
         before = timezone.now()
-        dialer._try_again(call)
+        dialer.put_back(call, by="dialer", why="gateway")
         pauses.append(round((call.due_at - before).total_seconds(), 1))
         lifecycle.claim_for_dispatch(call, by="dialer")
     assert pauses == [0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 15.0]

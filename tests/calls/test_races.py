@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 
 from accounts.models import Organization
-from calls import cancellation, idempotency, lifecycle, places
+from calls import cancellation, idempotency, lifecycle, places, witness
 from calls.exceptions import CallError, NumberInCall, StillAnswering
-from calls.models import Call, CallEvent, CallRequest, Line, LineKind
+from calls.models import Call, CallEvent, CallRequest, Line, LineKind, RoomEvent, RoomEventKind, Who
 from calls.requests import Accepted, request_call
 from calls.states import Outcome, Reason, Status
 from personas.models import PersonaVersion
@@ -20,6 +21,7 @@ from tests.call_factories import CLAIM, a_requester, an_order, make_call
 from tests.numbers import pt_mobile
 
 from .livekit_api import FakeLiveKit
+from .watching import Watcher, lost_call
 
 pytestmark = pytest.mark.usefixtures("own_connections")
 
@@ -142,3 +144,46 @@ def test_a_call_that_is_canceled_while_a_job_takes_it_never_rings_after_its_end(
     assert livekit_line.rooms == set()
     assert list(CallEvent.objects.values_list("new", flat=True))[-1] == "ended"
     assert result == (cancellation.CancelResult.WAS_DIALLED if mine else cancellation.CancelResult.NEVER_RANG)
+
+
+def looks_once(reconciler: Watcher) -> bool:
+    try:
+        return reconciler.look()
+    finally:
+        reconciler.close()
+
+
+def test_several_reconcilers_are_as_good_as_one(persona_version: PersonaVersion, livekit_line: FakeLiveKit) -> None:
+    reconcilers = [Watcher().has_watched() for _each in range(4)]
+    lost = [lost_call(livekit_line, number=pt_mobile(n), version=persona_version) for n in range(6)]
+    at_once(*[lambda reconciler=reconciler: looks_once(reconciler) for reconciler in reconcilers])
+    # One that took a call from another goes on where that one was; at the latest its next look does.
+    last = Watcher().has_watched()
+    last.close()
+    assert set(Call.objects.values_list("status", "outcome", "ended_reason")) == {("ended", "answered", "error.platform.worker_lost")}
+    for kind in ("status", "mended"):
+        assert Counter(CallEvent.objects.filter(kind=kind).values_list("call", flat=True)) == {call.pk: 1 for call in lost}
+    assert livekit_line.rooms == set()
+
+
+def test_several_reconcilers_put_a_call_back_once(persona_version: PersonaVersion, livekit_line: FakeLiveKit) -> None:
+    reconcilers = [Watcher() for _each in range(4)]
+    call = make_call(Status.DISPATCHED, version=persona_version)
+    for reconciler in reconcilers:
+        reconciler.watch(10.5)
+    at_once(*[lambda reconciler=reconciler: looks_once(reconciler) for reconciler in reconcilers])
+    last = Watcher().has_watched()
+    last.close()
+    assert Call.objects.get().status == Status.QUEUED
+    assert list(CallEvent.objects.filter(call=call).values_list("kind", "why")) == [("status", "nobody_came"), ("mended", "nobody_came")]
+
+
+def test_an_event_that_livekit_sends_twice_at_once_is_one_row(persona_version: PersonaVersion) -> None:
+    call = make_call(Status.IN_PROGRESS, version=persona_version)
+
+    def tells() -> bool:
+        witness.record(RoomEvent(event_id="EV_1", kind=RoomEventKind.LEFT, room=call.room, who=Who.CALLEE, at=timezone.now()))
+        return witness.apply_due()
+
+    at_once(*[tells] * 6)
+    assert list(RoomEvent.objects.values_list("event_id", "call")) == [("EV_1", call.pk)]
