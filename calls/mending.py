@@ -7,10 +7,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import structlog
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Case, Q, When
 
 from . import dialer, heartbeats, lifecycle, witness
 from .gateway import Participant
@@ -64,11 +65,17 @@ class Suspect:
 
 def suspects(lines: Collection[str]) -> list[Suspect]:
     """The dialled calls of these lines whose worker is silent, or of whose room LiveKit told that somebody left it."""
-    dialled = Call.objects.filter(line__in=lines, status__in=DIALLED).defer("number", "customer_name", "variables")
-    silent = {call.pk: Suspect(call, is_silent=True) for call in dialled.filter(heartbeats.stale())}
-    left = {call.pk: Suspect(call, is_silent=False) for call in dialled.filter(witness.somebody_left())}
-    found = {**left, **silent}
-    for pk, evidence in witness.evidence_of([suspect.call for suspect in found.values()]).items():
+    dialled = Call.objects.filter(line__in=lines, status__in=DIALLED).order_by()
+    # Most of the time there is none: Django takes four times as long to ask for whole calls.
+    is_silent = dict(
+        dialled.filter(heartbeats.stale() | Q(witness.somebody_left()))
+        .annotate(is_silent=Case(When(heartbeats.stale(), then=True), default=False))
+        .values_list("pk", "is_silent")
+    )
+    if not is_silent:
+        return []
+    found = {call.pk: Suspect(call, is_silent=is_silent[call.pk]) for call in _calls(is_silent)}
+    for pk, evidence in witness.evidence_of(found).items():
         found[pk].evidence = evidence
     return list(found.values())
 
@@ -130,7 +137,12 @@ def _end(suspect: Suspect, why: Mended) -> bool:
 
 def untaken() -> list[Call]:
     """The calls that were dispatched and that no job has claimed."""
-    return list(Call.objects.filter(status=Status.DISPATCHED).defer("number", "customer_name", "variables"))
+    waiting = list(Call.objects.filter(status=Status.DISPATCHED).order_by().values_list("pk", flat=True))
+    return _calls(waiting) if waiting else []
+
+
+def _calls(ids: Collection[UUID]) -> list[Call]:
+    return list(Call.objects.filter(pk__in=ids).defer("number", "customer_name", "variables"))
 
 
 def put_back(call: Call) -> bool:

@@ -11,7 +11,7 @@ from personas.seeding import seed_due_organizations
 
 from . import dialer, lines
 from .doorbell import Doorbell
-from .reconcile import Reconciler
+from .reconcile import STEPS_EVERY_S, Reconciler
 from .rooms import Rooms
 
 log = structlog.get_logger(__name__)
@@ -57,7 +57,7 @@ def run(stop: threading.Event, *, idle_s: float = IDLE_S) -> None:
     rooms = Rooms() if lines.phone_is_configured() else None
     doorbell = Doorbell(stop)
     # Beside the others: a busy queue must not make it blind, and a LiveKit that answers slowly must not hold the queue up.
-    reconciling = threading.Thread(target=_reconcile, args=(stop, idle_s), name="reconciler")
+    reconciling = threading.Thread(target=_reconcile, args=(stop,), name="reconciler")
     reconciling.start()
     try:
         work(steps(rooms, doorbell), stop, doorbell, idle_s=idle_s)
@@ -68,10 +68,10 @@ def run(stop: threading.Event, *, idle_s: float = IDLE_S) -> None:
         reconciling.join()
 
 
-def _reconcile(stop: threading.Event, idle_s: float) -> None:
+def _reconcile(stop: threading.Event) -> None:
     reconciler, doorbell = Reconciler(), Doorbell(stop)
     try:
-        work([reconciler.step], stop, doorbell, idle_s=idle_s)
+        work([reconciler.step], stop, doorbell, idle_s=STEPS_EVERY_S)
     finally:
         doorbell.close()
         reconciler.close()

@@ -26,8 +26,10 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 LOOKS_EVERY_S = 2.0
-# News from LiveKit make it look at once, but no more often than this.
+# News from LiveKit make it look at once, but no more often than this; and they are not asked for more often either.
 LOOKS_AGAIN_AFTER_S = 0.5
+# Who steps it may rest so long between two steps.
+STEPS_EVERY_S = 1.0
 # The database's clock and our own run alike; a jump of one of them makes all signs of life look old, or young.
 CLOCK_JUMP_S = 2.0
 ASKED_AT_ONCE = 16
@@ -49,16 +51,21 @@ class Reconciler:
         self._clocks_differ_by: float | None = None
         self._alone, self._gone, self._untaken, self._callless = Sightings(), Sightings(), Sightings(), Sightings()
         self._looked_at: float | None = None
+        self._applied_at: float | None = None
 
     def step(self) -> bool:
         """Bring LiveKit's news to their calls, and look when it is time to. Returns whether anything was to be done."""
+        at = self._monotonic()
+        if self._applied_at is not None and at - self._applied_at < LOOKS_AGAIN_AFTER_S:
+            return False
+        self._applied_at = at
         try:
             news = witness.apply_due()
         except DatabaseError:
             self._database.lost()
             raise
         pause = LOOKS_AGAIN_AFTER_S if news else LOOKS_EVERY_S
-        if self._looked_at is not None and self._monotonic() - self._looked_at < pause:
+        if self._looked_at is not None and at - self._looked_at < pause:
             return news
         return self.look() or news
 

@@ -57,10 +57,10 @@ def somebody_left() -> Exists:
     return Exists(RoomEvent.objects.filter(gone, call=OuterRef("pk")))
 
 
-def evidence_of(calls: Iterable[Call]) -> dict[UUID, Evidence]:
+def evidence_of(calls: Iterable[UUID]) -> dict[UUID, Evidence]:
     """What was told of the callees of these calls; nothing is said of a call of which nothing was told."""
     told: dict[UUID, list[RoomEvent]] = {}
-    for event in RoomEvent.objects.filter(call__in=[call.pk for call in calls], who=Who.CALLEE):
+    for event in RoomEvent.objects.filter(call__in=list(calls), who=Who.CALLEE):
         assert event.call_id is not None
         told.setdefault(event.call_id, []).append(event)
     return {pk: _evidence(events) for pk, events in told.items()}

@@ -248,5 +248,8 @@ def test_news_from_livekit_make_it_look_at_once_but_not_without_end(reconciler: 
     assert reconciler.step()
     reconciler.clock.now += 0.4
     news()
-    assert reconciler.step()
+    assert not reconciler.step()
     assert count() == 2
+    reconciler.clock.now += 0.1
+    assert reconciler.step()
+    assert count() == 3

@@ -260,7 +260,7 @@ def test_in_whatever_order_they_come_no_state_moves_and_the_same_is_known(order:
         witness.apply_due()
     assert (Call.objects.get().status, CallEvent.objects.count()) == (status, 0)
     told_at = RoomEvent.objects.get(event_id="EV_2").received_at
-    assert witness.evidence_of([call]) == {
+    assert witness.evidence_of([call.pk]) == {
         call.pk: Evidence(picked_up=True, left=True, hung_up_at=told_at, disconnect_reason="CLIENT_INITIATED")
     }
 
@@ -270,7 +270,7 @@ def test_nobody_is_said_to_have_hung_up_whose_room_was_deleted() -> None:
     callee = {"identity": "callee", "attributes": {"sip.callStatus": "hangup"}, "disconnectReason": "ROOM_DELETED"}
     send(told(call.room, participant=callee))
     witness.apply_due()
-    assert witness.evidence_of([call]) == {call.pk: Evidence(picked_up=True, left=True, disconnect_reason="ROOM_DELETED")}
+    assert witness.evidence_of([call.pk]) == {call.pk: Evidence(picked_up=True, left=True, disconnect_reason="ROOM_DELETED")}
 
 
 def test_an_event_reads_as_what_happened() -> None:
