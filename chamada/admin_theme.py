@@ -73,6 +73,7 @@ UNFOLD: dict[str, Any] = {
     "SHOW_VIEW_ON_SITE": False,
     "BORDER_RADIUS": "8px",
     "COLORS": COLORS,
+    "DASHBOARD_CALLBACK": "calls.admin.start_page.with_warnings",
     "STYLES": [lambda _request: static("calls/admin.css")],
     "SIDEBAR": {
         "show_search": False,
@@ -82,6 +83,7 @@ UNFOLD: dict[str, Any] = {
                 "title": "",
                 "items": [
                     _page(_("Calls"), "call", "calls_call", "view_calls"),
+                    _page(_("Mended calls"), "healing", "calls_mending", "view_calls"),
                     _page(_("Personas"), "record_voice_over", "personas_persona", "view_personas"),
                     _page(_("Contacts"), "group", "contacts_contact", "view_contacts"),
                 ],

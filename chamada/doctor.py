@@ -12,6 +12,7 @@ from django.db import Error as DatabaseError
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
+from calls.alarms import trunk_trouble
 from calls.exceptions import FailureKind, GatewayError
 from calls.gateway import Gateway
 
@@ -95,8 +96,18 @@ def check_trunk() -> Finding:
     except GatewayError as error:
         if error.kind != FailureKind.TRUNK_UNKNOWN:
             return Finding("trunk", State.WRONG, "LiveKit could not be asked.", "See its own line.")
-        return Finding("trunk", State.WRONG, _said(error), "Check SIP_TRUNK_ID against LiveKit's outbound trunks.")
+        return Finding(
+            "trunk", State.WRONG, f"{_said(error)} {_calls_that_failed()}".strip(), "Check SIP_TRUNK_ID against LiveKit's outbound trunks."
+        )
     return Finding("trunk", State.OK, "LiveKit knows the trunk.")
+
+
+def _calls_that_failed() -> str:
+    try:
+        trouble = trunk_trouble()
+    except DatabaseError:
+        return ""
+    return f"Calls that ended for it in the last hour: {trouble.calls}." if trouble else ""
 
 
 def _said(error: GatewayError) -> str:

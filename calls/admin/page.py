@@ -15,7 +15,8 @@ from personas.exceptions import PersonaError
 
 from .. import briefing
 from ..models import Call, CallEvent, Turn, TurnRole
-from ..states import Reason, Status
+from ..models.event import MENDED
+from ..states import Mended, Reason, Status
 from ..waiting import waiting_of
 from .looks import SANDBOX, STATUS, Look, Pill, clock, first_up
 
@@ -32,6 +33,7 @@ KINDS = {
     "model": gettext_lazy("model"),
     "policy": gettext_lazy("a rule said"),
     "error": gettext_lazy("error"),
+    MENDED: gettext_lazy("mended"),
 }
 KIND_LOOK = {"tool": Look("silencio", "still"), "opening": Look("chamada", "blue"), "transfer": Look("transferir", "blue")}
 FAILED = Look("falha", "red")
@@ -41,6 +43,10 @@ FACTS: dict[str, Callable[[Any], object]] = {
     "sip_status_code": lambda code: f"SIP {code}",
     "digit": str,
     "kind": str,
+    "silent_s": lambda seconds: _("after %(seconds)s s without a sign of life") % {"seconds": seconds},
+    "callee_was_there": lambda there: _("the person was still on the line") if there else _("the person was gone"),
+    "call_status": str,
+    "disconnect_reason": str,
     "policy": ", ".join,
 }
 SPOKEN = {
@@ -50,6 +56,7 @@ SPOKEN = {
 }
 ACTORS = {
     "dialer": gettext_lazy("the queue worker"),
+    "reconciler": gettext_lazy("the reconciler"),
     "job": gettext_lazy("the agent"),
     "sandbox": gettext_lazy("the sandbox"),
     "user": gettext_lazy("staff"),
@@ -102,9 +109,19 @@ def _happening(event: CallEvent) -> Happening:
         title, look = first_up(Status(event.new).label), STATUS[event.new]
     else:
         title, look = first_up(KINDS.get(event.kind, event.kind)), KIND_LOOK.get(event.kind, FAILED)
-    why = str(SPOKEN.get(event.why, event.why)) if event.kind == "opening" else event.why
-    details = [why, *_facts_in_words(event.facts), actor_in_words(event.by)]
+    details = [_why_in_words(event), *_facts_in_words(event.facts), actor_in_words(event.by)]
     return Happening(at=event.at, look=look, title=title, detail=" · ".join(detail for detail in details if detail))
+
+
+def _why_in_words(event: CallEvent) -> str:
+    if event.kind == "opening":
+        return str(SPOKEN.get(event.why, event.why))
+    return mended_in_words(event) if event.kind == MENDED else event.why
+
+
+def mended_in_words(event: CallEvent) -> str:
+    """Why a call had to be mended."""
+    return first_up(Mended(event.why).label) if event.why in Mended.values else event.why
 
 
 def _facts_in_words(facts: dict[str, Any]) -> Iterator[str]:

@@ -15,7 +15,7 @@ from contacts.crypto import EncryptedJSONField, EncryptedTextField
 from contacts.models import Consent, Contact
 from personas.models import Persona, PersonaVersion
 
-from ..states import HOLDS_THE_NUMBER, UNDIALLED, EndedBy, Fault, Outcome, Priority, Status
+from ..states import HOLDS_THE_NUMBER, UNDIALLED, EndedBy, Fault, Outcome, Priority, Reason, Status
 from .line import LineKind
 
 # Not wanted any more, and nobody has dialled.
@@ -136,6 +136,8 @@ class Call(models.Model):
             models.Index(fields=["cancel_requested_at"], condition=IS_CANCELED, name="calls_canceled"),
             # calls.places: the places of a line that are taken.
             models.Index(fields=["line", "status"], condition=~Q(status=Status.ENDED), name="calls_alive"),
+            # calls.alarms: what ended for want of a trunk, of late.
+            models.Index(fields=["-ended_at"], condition=Q(ended_reason=Reason.ERROR_CONFIGURATION_TRUNK), name="calls_without_a_trunk"),
             # the lists of the API and of the admin, newest first.
             models.Index(fields=["organization", "-created_at", "-id"], name="calls_of_an_organization"),
         ]

@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 from django.core.management import call_command
-from django.db import connection
+from django.db import OperationalError, connection
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 from pytest_django import Settings
 
+from calls.states import Status
 from chamada import doctor
 from chamada.doctor import State
+from tests.call_factories import make_call
 
 LIVEKIT = {"LIVEKIT_API_KEY": "key", "LIVEKIT_API_SECRET": "s" * 32}
 MODELS = {"data": [{"id": "gpt-realtime-2.1-mini"}, {"id": "gpt-4o-mini-transcribe"}]}
@@ -173,6 +175,22 @@ def test_a_missing_trunk_is_wrong(settings: Settings) -> None:
     assert doctor.check_trunk().says == "SIP_TRUNK_ID is not set: no phone can be called."
 
 
+@pytest.mark.django_db
+def test_an_unknown_trunk_is_said_with_what_it_did(settings: Settings, service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    service.body = b"\x0a\x06\x0a\x04ST_1"
+    apply(settings, LIVEKIT_URL=service.url, SIP_TRUNK_ID="ST_2", **LIVEKIT)
+    assert doctor.check_trunk().says == "It does not know this trunk."
+    make_call(Status.ENDED, outcome="failed", ended_reason="error.configuration.trunk")
+    assert doctor.check_trunk().says == "It does not know this trunk. Calls that ended for it in the last hour: 1."
+
+    def away() -> None:
+        raise OperationalError("the database is away")
+
+    monkeypatch.setattr(doctor, "trunk_trouble", away)
+    assert doctor.check_trunk().says == "It does not know this trunk."
+
+
+@pytest.mark.django_db
 @pytest.mark.parametrize(("trunk", "state"), [("ST_1", State.OK), ("ST_2", State.WRONG)])
 def test_the_trunk_has_to_be_one_that_livekit_knows(settings: Settings, service: Service, trunk: str, state: State) -> None:
     # ListSIPOutboundTrunkResponse{1: SIPOutboundTrunkInfo{1: "ST_1"}}
