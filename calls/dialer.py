@@ -9,22 +9,17 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef, Q
 
-from . import clock, due, lifecycle, places, policy
+from . import clock, lifecycle, places, policy
 from .dial_results import BY_KIND
 from .models import Call, CallEvent, LineKind
-from .models.call import IS_CANCELED
 from .rooms import Failed, RoomOrder, Rooms
-from .states import HOLDS_THE_NUMBER, UNDIALLED, EndedBy, Status
+from .states import UNDIALLED, EndedBy, Status
 
 BY = "dialer"
 # After a LiveKit that could not just now: half a second, doubled each time, at most this.
 FIRST_PAUSE = timedelta(seconds=0.5)
 LONGEST_PAUSE = timedelta(seconds=15)
-# Few in one go: the dialling comes in between.
-EXPIRED_AT_ONCE = 20
-PROMOTED_AT_ONCE = 10
 
 
 def _forget(_seconds: float) -> None:
@@ -68,53 +63,12 @@ def settle_due(rooms: Rooms) -> bool:
     return bool(news)
 
 
-def expire_due(rooms: Rooms | None) -> bool:
-    """End calls whose time passed, and canceled ones that no job has taken yet, before anybody dialled."""
-    now = clock.database_now()
-    if not due.any_to_end(now):
-        return False
-    passed = Call.objects.filter(status__in=sorted(UNDIALLED), expires_at__lte=now).order_by("expires_at")
-    canceled = Call.objects.filter(IS_CANCELED).order_by("cancel_requested_at")
-    # Each by its own index: together they would be looked for in the whole queue.
-    worked = False
-    for call in [*passed[:EXPIRED_AT_ONCE], *canceled[:EXPIRED_AT_ONCE]]:
-        worked |= _expire(call, rooms)
-    return worked
-
-
-def promote_due() -> bool:
-    """Put scheduled calls whose time has come, and whose number is in no other call, into the queue."""
-    now = clock.database_now()
-    if not due.any_to_promote(now):
-        return False
-    same_number = Call.objects.filter(line=LineKind.PHONE, status__in=sorted(HOLDS_THE_NUMBER), number_index=OuterRef("number_index"))
-    able = Call.objects.filter(
-        # Those that have to go on waiting must not stand before the others.
-        Q(line=LineKind.SANDBOX) | ~Exists(same_number),
-        status=Status.SCHEDULED,
-        due_at__lte=now,
-        expires_at__gt=now,
-        cancel_requested_at=None,
-    )
-    promoted = [lifecycle.promote(call, by=BY) for call in able.order_by("due_at")[:PROMOTED_AT_ONCE]]
-    return any(promoted)
-
-
 def put_back(call: Call, *, by: str, why: str) -> bool:
     """Give a dispatched call whose room is gone back to the queue, due after a pause that grows with every time."""
     tries = CallEvent.objects.filter(call=call, old=Status.DISPATCHED, new=Status.QUEUED).count()
     # Far more than the longest pause needs; without a bound the power would outgrow a timedelta.
     pause = min(FIRST_PAUSE * 2 ** min(tries, 10), LONGEST_PAUSE)
     return lifecycle.release(call, by=by, why=why, due_at=clock.database_now() + pause)
-
-
-def _expire(call: Call, rooms: Rooms | None) -> bool:
-    # No job takes a call that is canceled or whose time passed (lifecycle.claim_for_dial), so its room need not be gone first.
-    if rooms and call.status == Status.DISPATCHED and call.line == LineKind.PHONE:
-        rooms.delete(call.room)
-    if call.cancel_requested_at:
-        return lifecycle.end_as_canceled(call, by=BY, within=UNDIALLED)
-    return lifecycle.end_expired(call, by=BY)
 
 
 def _may_still(call: Call, at: datetime, *, by: str) -> bool:

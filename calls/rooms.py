@@ -8,7 +8,7 @@ import asyncio
 import queue
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +16,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
+from asgiref.sync import async_to_sync
 from django.utils import timezone
 
 from .exceptions import GatewayError
@@ -78,10 +79,6 @@ class Rooms:
         """Begin to make sure that the room is not there, trying until the order's time is over. That it is done is news."""
         self._begin(self._clear(order))
 
-    def delete(self, room: str) -> None:
-        """Begin to delete a room that nobody may dial from any more; returns at once, and is not told whether it worked."""
-        self._begin(self._delete(room))
-
     def news(self) -> list[Failed | Cleared]:
         """What came of the orders since this was last asked."""
         found = []
@@ -132,13 +129,28 @@ class Rooms:
                 self._news.put(Cleared(order))
                 return
 
-    async def _delete(self, room: str) -> None:
-        try:
-            await self._gateway.delete_room(room)
-        except GatewayError as error:
-            log.warning("a room could not be deleted", room=room, kind=error.kind.value, said=error.said)
-
 
 async def _made(connect: Callable[[], Gateway]) -> Gateway:
     # Its HTTP session belongs to the loop that it is made in.
     return connect()
+
+
+def delete_all(rooms: Collection[str]) -> None:
+    """Delete rooms that nobody may dial from any more, side by side. One that could not be is logged: it empties by itself."""
+    if rooms:
+        async_to_sync(_delete_all)(rooms)
+
+
+async def _delete_all(rooms: Collection[str]) -> None:
+    try:
+        async with Gateway.from_settings() as gateway:
+            await asyncio.gather(*(_delete(gateway, room) for room in rooms))
+    except GatewayError as error:
+        log.warning("no room could be deleted", rooms=len(rooms), kind=error.kind.value)
+
+
+async def _delete(gateway: Gateway, room: str) -> None:
+    try:
+        await gateway.delete_room(room)
+    except GatewayError as error:
+        log.warning("a room could not be deleted", room=room, kind=error.kind.value, said=error.said)

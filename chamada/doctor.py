@@ -13,6 +13,7 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
 from calls.alarms import trunk_trouble
+from calls.engine.on_postgresql import DEAD_AFTER_S
 from calls.exceptions import FailureKind, GatewayError
 from calls.gateway import Gateway
 
@@ -70,6 +71,29 @@ def check_database() -> Finding:
     if missing:
         return Finding("database", State.WRONG, f"{vendor} is behind: migrations are missing ({len(missing)}).", "Run `manage.py migrate`.")
     return Finding("database", State.OK, f"{vendor} answers, and all migrations are applied.")
+
+
+def check_queue() -> Finding:
+    """Whether the engine's tables are there, and, where that can be known, a queue worker."""
+    if connection.vendor != "postgresql":
+        return _unreadable("django_tasks_database_dbtaskresult") or Finding("queue", State.OK, "Its tables are there.")
+    if unreadable := _unreadable("procrastinate_jobs"):
+        return unreadable
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM procrastinate_workers WHERE last_heartbeat > now() - %s * interval '1 s'", [DEAD_AFTER_S])
+        (workers,) = cursor.fetchone()
+    if not workers:
+        return Finding("queue", State.NOTE, "No queue worker is at work: no call is dialled.", "Start `manage.py run_queue`.")
+    return Finding("queue", State.OK, f"Its tables are there; queue workers: {workers}.")
+
+
+def _unreadable(table: str) -> Finding | None:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT 1 FROM {table} LIMIT 1")  # noqa: S608  # one of the two names above
+    except DatabaseError:
+        return Finding("queue", State.WRONG, "The engine's tables cannot be read.", "See the database's own line; run `manage.py migrate`.")
+    return None
 
 
 def check_livekit() -> Finding:
@@ -153,7 +177,7 @@ def _check_models(answer: httpx2.Response) -> Finding:
     return Finding("OpenAI", State.OK, f"The key is good, and {settings.REALTIME_MODEL} is there.")
 
 
-CHECKS: Sequence[Check] = (check_settings, check_database, check_livekit, check_trunk, check_openai)
+CHECKS: Sequence[Check] = (check_settings, check_database, check_queue, check_livekit, check_trunk, check_openai)
 
 
 def findings() -> Iterator[Finding]:

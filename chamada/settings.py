@@ -66,6 +66,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "django_structlog",
+    "django_tasks",
     "accounts",
     "personas",
     "contacts",
@@ -117,6 +118,12 @@ DATABASES["default"]["OPTIONS"] = (
 DATABASES["default"]["CONN_MAX_AGE"] = 60
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+# Steps in the background: calls/engine says what the engine is good for, and what it is not trusted with.
+INSTALLED_APPS.insert(INSTALLED_APPS.index("django_tasks") + 1, "procrastinate.contrib.django" if ON_POSTGRESQL else "django_tasks_db")
+TASKS = {
+    "default": {"BACKEND": "calls.engine.on_postgresql.ProcrastinateBackend" if ON_POSTGRESQL else "calls.engine.on_sqlite.DatabaseBackend"}
+}
+PROCRASTINATE_AUTODISCOVER_MODULE_NAME = ""  # its one job runs any step
 REDIS_URL = env.url("REDIS_URL", ("redis", "rediss", "unix"))
 CACHES = {
     "default": (
@@ -264,7 +271,11 @@ LOGGING = {
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "lines"}},
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
-    "loggers": {"django.server": {"handlers": ["console"], "level": "WARNING", "propagate": False}},
+    "loggers": {
+        "django.server": {"handlers": ["console"], "level": "WARNING", "propagate": False},
+        # They tell of every step that began and ended.
+        **{name: {"level": "WARNING"} for name in ("procrastinate", "django_tasks", "django_tasks_db")},
+    },
 }
 DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False
 DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG  # one line a request: its end

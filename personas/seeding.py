@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 import yaml
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts.locales import Locale
@@ -47,7 +48,7 @@ def seed_due_organizations() -> bool:
     One that fails stays due, and the next gets its turn; what went wrong is raised when none could be helped.
     """
     failure: Exception | None = None
-    for organization in Organization.objects.filter(personas_seeded_at=None, is_active=True).order_by("pk"):
+    for organization in _due_organizations().order_by("pk"):
         try:
             count = seed(organization)
         except Exception as error:  # noqa: BLE001  # whatever is wrong with one organization, those after it are not to wait for it
@@ -59,6 +60,14 @@ def seed_due_organizations() -> bool:
     if failure is not None:
         raise failure
     return False
+
+
+def organizations_are_due() -> bool:
+    return _due_organizations().exists()
+
+
+def _due_organizations() -> QuerySet[Organization]:
+    return Organization.objects.filter(personas_seeded_at=None, is_active=True)
 
 
 def _seed_one(organization: Organization, text: dict[str, Any]) -> bool:

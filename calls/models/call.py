@@ -129,9 +129,9 @@ class Call(models.Model):
             models.Index(
                 fields=["line", "organization", "-priority", "due_at", "expires_at"], condition=Q(status=Status.QUEUED), name="calls_due"
             ),
-            # calls.dialer: what has come to its time.
+            # calls.schedule: what has come to its time.
             models.Index(fields=["due_at"], condition=Q(status=Status.SCHEDULED), name="calls_scheduled"),
-            # calls.dialer: what nobody dialled in time, and what is not wanted any more.
+            # calls.schedule: what nobody dialled in time, and what is not wanted any more.
             models.Index(fields=["expires_at"], condition=Q(status__in=sorted(UNDIALLED)), name="calls_expiring"),
             models.Index(fields=["cancel_requested_at"], condition=IS_CANCELED, name="calls_canceled"),
             # calls.places: the places of a line that are taken.

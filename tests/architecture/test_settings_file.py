@@ -11,7 +11,7 @@ from .source import ROOT, dotted, modules
 SETTINGS = ast.parse((ROOT / "chamada/settings.py").read_text())
 EXAMPLE = (ROOT / ".env.example").read_text()
 # Read by the libraries whose names they carry.
-OF_LIBRARIES = re.compile(r"^(CORS|DJANGO_STRUCTLOG|RATELIMIT|REST_FRAMEWORK|SPECTACULAR|UNFOLD|WHITENOISE)")
+OF_LIBRARIES = re.compile(r"^(CORS|DJANGO_STRUCTLOG|PROCRASTINATE|RATELIMIT|REST_FRAMEWORK|SPECTACULAR|TASKS|UNFOLD|WHITENOISE)")
 BY_DJANGO_WITHOUT_A_DEFAULT = {"ROOT_URLCONF", "ASGI_APPLICATION"}
 
 

@@ -20,7 +20,7 @@ from calls.exceptions import FailureKind, GatewayError
 from calls.gateway import Gateway
 from calls.models import Call, Line, LineKind
 from calls.rooms import Cleared, RoomOrder, Rooms
-from calls.states import Outcome, Priority, Reason, Status
+from calls.states import Priority, Reason, Status
 from contacts import suppressions
 from contacts.models import SuppressionReason
 from personas.models import PersonaVersion
@@ -267,78 +267,12 @@ def test_a_job_that_is_quicker_than_the_withdrawal_keeps_its_call(
     assert livekit_line.asked_for("DeleteRoom") == []
 
 
-# -- what was asked for later --------------------------------------------------------------------------------------------------
-
-
-def test_a_scheduled_call_goes_into_the_queue_when_its_time_has_come(rooms: Rooms) -> None:
-    call = make_call(Status.SCHEDULED, due_at=timezone.now() - timedelta(seconds=1))
-    later = make_call(Status.SCHEDULED, due_at=timezone.now() + timedelta(minutes=1))
-    assert dialer.promote_due()
-    promoted = as_written(call)
-    assert (promoted.status, promoted.queued_at is not None, as_written(later).status) == ("queued", True, "scheduled")
-    assert not dialer.promote_due()
-
-
-def test_a_scheduled_call_waits_while_its_number_is_in_another_call() -> None:
-    talking = make_call(Status.IN_PROGRESS, number=pt_mobile(1))
-    waiting = make_call(Status.SCHEDULED, number=pt_mobile(1), due_at=timezone.now())
-    assert not dialer.promote_due()
-    assert as_written(waiting).status == "scheduled"
-    lifecycle.end(talking, by="job:1", outcome=Outcome.ANSWERED, reason=Reason.CALLEE_HANGUP)
-    assert dialer.promote_due()
-    assert as_written(waiting).status == "queued"
-
-
 def test_of_two_due_calls_the_one_of_higher_priority_is_given_out_first(rooms: Rooms) -> None:
     Line.objects.update(places=1)
     make_call(number=pt_mobile(1), due_at=timezone.now() - timedelta(minutes=1))
     urgent = make_call(number=pt_mobile(2), priority=Priority.HIGH)
     dialer.dial_due(rooms)
     assert Call.objects.get(status=Status.DISPATCHED) == urgent
-
-
-# -- what nobody dialled in time ---------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("status", [Status.SCHEDULED, Status.QUEUED, Status.DISPATCHED])
-def test_a_call_that_nobody_dialled_in_time_expires(rooms: Rooms, livekit_line: FakeLiveKit, status: Status) -> None:
-    call = make_call(status, expires_at=timezone.now() - timedelta(seconds=1))
-    livekit_line.rooms.add(call.room)
-    assert dialer.expire_due(rooms)
-    ended = as_written(call)
-    assert (ended.outcome, ended.ended_reason, ended.ended_by) == ("canceled", "schedule.expired", "platform")
-    rooms.settle(SOON)
-    # Only a call that was dispatched can have a room.
-    assert livekit_line.rooms == (set() if status == Status.DISPATCHED else {call.room})
-    assert not dialer.expire_due(rooms)
-
-
-@pytest.mark.parametrize("status", [Status.DIALING, Status.RINGING, Status.IN_PROGRESS])
-def test_a_call_that_was_dialled_in_time_goes_on(rooms: Rooms, status: Status) -> None:
-    make_call(status, expires_at=timezone.now() - timedelta(seconds=1))
-    assert not dialer.expire_due(rooms)
-
-
-def test_a_canceled_call_that_no_job_took_ends_as_canceled(rooms: Rooms) -> None:
-    call = make_call(
-        Status.DISPATCHED, cancel_requested_at=timezone.now(), cancel_requested_by="user:4", cancel_reason=Reason.STAFF_CANCELED
-    )
-    assert dialer.expire_due(rooms)
-    assert (as_written(call).ended_reason, call.events.get().by) == ("staff.canceled", "user:4")
-
-
-@pytest.mark.parametrize("line", LineKind)
-def test_without_a_livekit_calls_expire_all_the_same(line: LineKind) -> None:
-    make_call(Status.DISPATCHED, line=line, expires_at=timezone.now())
-    assert dialer.expire_due(None)
-    assert Call.objects.get().ended_reason == "schedule.expired"
-
-
-def test_nobody_asks_livekit_for_the_room_of_a_sandbox_call(rooms: Rooms, livekit_line: FakeLiveKit) -> None:
-    make_call(Status.DISPATCHED, line=LineKind.SANDBOX, expires_at=timezone.now())
-    assert dialer.expire_due(rooms)
-    rooms.settle(SOON)
-    assert livekit_line.asked == []
 
 
 # -- the opener of rooms ------------------------------------------------------------------------------------------------------
@@ -364,18 +298,11 @@ def test_a_room_of_a_call_whose_time_is_over_is_not_fought_for(rooms: Rooms, liv
     assert (rooms.news(), livekit_line.asked) == ([], [])
 
 
-def test_a_room_that_cannot_be_deleted_is_nobodys_concern_when_no_job_may_dial(rooms: Rooms, livekit_line: FakeLiveKit) -> None:
-    livekit_line.fails("DeleteRoom", TwirpError("unavailable"))
-    rooms.delete("call_a")
-    assert rooms.settle(SOON)
-    assert rooms.news() == []
-
-
 def test_closing_does_not_wait_for_ever(livekit_line: FakeLiveKit) -> None:
     may_answer = threading.Event()
     livekit_line.before["DeleteRoom"] = may_answer.wait
     opener = Rooms()
-    opener.delete("call_a")
+    opener.clear(order(make_call(Status.DISPATCHED)))
     opener.close(timeout_s=0.1)
     may_answer.set()
     assert not opener._thread.is_alive()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from django.core.management import call_command
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, transaction
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 from pytest_django import Settings
@@ -134,6 +134,36 @@ def test_a_database_that_cannot_be_opened_is_wrong(monkeypatch: pytest.MonkeyPat
     )
 
 
+# --- the queue --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL has its own line")
+def test_the_tables_of_the_engine_are_looked_for() -> None:
+    assert str(doctor.check_queue()) == "ok     queue     Its tables are there."
+
+
+@pytest.mark.django_db
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="on SQLite no worker signs in")
+def test_on_postgresql_it_is_said_whether_a_queue_worker_is_at_work() -> None:
+    said = str(doctor.check_queue())
+    assert said == "note   queue     No queue worker is at work: no call is dialled. Start `manage.py run_queue`."
+    with connection.cursor() as cursor:
+        cursor.execute("INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - interval '1 min'), (now()), (now())")
+    assert str(doctor.check_queue()) == "ok     queue     Its tables are there; queue workers: 2."
+
+
+@pytest.mark.django_db
+def test_an_engine_without_tables_is_wrong() -> None:
+    table = "procrastinate_jobs" if connection.vendor == "postgresql" else "django_tasks_database_dbtaskresult"
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER TABLE {table} RENAME TO away")
+    with transaction.atomic():
+        finding = doctor.check_queue()
+        transaction.set_rollback(True)
+    assert (finding.state, finding.says) == (State.WRONG, "The engine's tables cannot be read.")
+
+
 # --- LiveKit and the trunk --------------------------------------------------------------------------------------------
 
 
@@ -253,6 +283,7 @@ def test_a_machine_without_any_account_is_healthy() -> None:
     assert [line.split()[:2] for line in out.getvalue().splitlines()] == [
         ["ok", "settings"],
         ["ok", "database"],
+        ["ok" if connection.vendor == "sqlite" else "note", "queue"],
         ["note", "LiveKit"],
         ["note", "trunk"],
         ["note", "OpenAI"],
