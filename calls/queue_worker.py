@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 # Runs until the event is set. What it raises is logged, and it is started again.
 Part = Callable[[threading.Event], None]
 # What nobody rings the dialer for, because time alone made it due, waits at most this long.
-IDLE_S = 0.5
+IDLE_S = 1.0
 AFTER_AN_ERROR_S = 1.0
 SWEEPS_EVERY_S = 1.0
 TIDIES_EVERY_S = 15.0
