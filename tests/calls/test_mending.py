@@ -141,6 +141,13 @@ def test_a_job_that_was_quicker_keeps_its_call(reconciler: Watcher, livekit: Fak
     assert (as_written(call).status, livekit.rooms) == (Status.DIALING, {call.room})
 
 
+def test_a_call_whose_time_is_over_meanwhile_does_not_come_back() -> None:
+    call = make_call(Status.DISPATCHED)
+    assert lifecycle.end_expired(as_written(call), by="dialer")
+    assert not mending.put_back(call)
+    assert (as_written(call).ended_reason, mendings(call)) == ("schedule.expired", [])
+
+
 def test_a_call_that_is_being_taken_is_left_a_while(reconciler: Watcher, livekit: FakeLiveKit) -> None:
     call = make_call(Status.DISPATCHED)
     livekit.rooms.add(call.room)

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from calls import clock, heartbeats, lifecycle, mending, transcripts, witness
 from calls.models import LineKind, TurnRole
-from calls.states import DIALLED, Mended, Reason, Status
+from calls.states import DIALLED, Mended, Outcome, Reason, Status
 from calls.transcripts import TurnDraft
 from tests.call_factories import CLAIM, make_call
 from tests.numbers import pt_mobile
@@ -126,6 +126,22 @@ def test_a_worker_that_beats_again_at_the_last_moment_keeps_its_call(reconciler:
     reconciler._who_is_in = and_then_it_beats  # type: ignore[method-assign]
     assert not reconciler.look()
     assert (as_written(call).status, livekit.rooms) == (Status.IN_PROGRESS, {call.room})
+
+
+def test_who_ends_a_call_while_it_is_being_hung_up_is_believed(
+    reconciler: Watcher, livekit: FakeLiveKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reconciler.has_watched()
+    call = lost_call(livekit)
+    let_go = reconciler._let_go
+
+    def and_somebody_is_quicker(lost: Any) -> set[str]:
+        lifecycle.end(as_written(call), by="user:1", outcome=Outcome.ANSWERED, reason=Reason.STAFF_CANCELED)
+        return let_go(lost)
+
+    monkeypatch.setattr(reconciler, "_let_go", and_somebody_is_quicker)
+    assert not reconciler.look()
+    assert (as_written(call).ended_reason, mendings(call), livekit.rooms) == ("staff.canceled", [], set())
 
 
 def test_a_sandbox_call_ends_without_livekit(reconciler: Watcher, livekit: FakeLiveKit) -> None:
