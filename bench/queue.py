@@ -28,6 +28,7 @@ ORGANIZATIONS = 10
 CLAIMS = 300
 # A pace that lets one call after the other be claimed without a rest.
 NO_REST = 1_000_000.0
+SETTLES_S = 5
 MANY_PLACES = 1_000_000
 
 
@@ -182,6 +183,8 @@ def _idle(folder: Path, seconds: float) -> Iterator[list[str]]:
 
 
 def _share(process: Process, seconds: float) -> float:
+    # Its first seconds go into loading what it dials with.
+    time.sleep(SETTLES_S)
     meter = Meter(process.pid)
     time.sleep(seconds)
     return meter.share()

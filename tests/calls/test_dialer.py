@@ -267,6 +267,17 @@ def test_a_job_that_is_quicker_than_the_withdrawal_keeps_its_call(
     assert livekit_line.asked_for("DeleteRoom") == []
 
 
+def test_the_dialer_says_when_its_line_lets_the_next_call_come(rooms: Rooms, persona_version: PersonaVersion) -> None:
+    set_line(calls_per_second=0.01)
+    for n in range(2):
+        make_call(number=pt_mobile(n), version=persona_version)
+    told: list[float] = []
+    assert dialer.dial_due(rooms, told.append)
+    assert not dialer.dial_due(rooms, told.append)
+    assert not dialer.dial_due(rooms)
+    assert [99 < seconds <= 100 for seconds in told] == [True]
+
+
 def test_of_two_due_calls_the_one_of_higher_priority_is_given_out_first(rooms: Rooms) -> None:
     Line.objects.update(places=1)
     make_call(number=pt_mobile(1), due_at=timezone.now() - timedelta(minutes=1))

@@ -38,6 +38,17 @@ def test_on_sqlite_who_is_told_to_stop_stops_at_once() -> None:
     assert time.monotonic() - before < 0.05
 
 
+@pytest.mark.django_db(transaction=True)
+def test_it_wakes_for_what_nobody_rings_for() -> None:
+    listener = Doorbell(threading.Event())
+    listener.wake_in(LONG_S)
+    listener.wake_in(0.01)
+    before = time.monotonic()
+    listener.wait(LONG_S)
+    assert 0.005 < time.monotonic() - before < 5
+    listener.close()
+
+
 @on_postgresql
 @pytest.mark.django_db(transaction=True)
 def test_a_ring_is_heard_when_its_transaction_commits() -> None:

@@ -87,6 +87,12 @@ def test_a_line_that_has_no_row_yet_has_its_defaults(persona_version: PersonaVer
     assert waiting_of(queued(persona_version, 1)) == Waiting(Why.NEXT, position=1)
 
 
+def test_a_call_that_left_the_queue_since_it_was_read_does_not_wait(persona_version: PersonaVersion) -> None:
+    call = queued(persona_version, 1)
+    Call.objects.all().delete()
+    assert waiting_of(call) is None
+
+
 def test_the_positions_are_the_order_in_which_the_calls_are_given_out(line: Line, persona_version: PersonaVersion) -> None:
     others = [published_version(organization=OrganizationFactory()) for _ in range(2)]
     make_call(Status.RINGING, number=pt_mobile(90), version=persona_version)
