@@ -4,6 +4,7 @@ import base64
 import hashlib
 import logging
 from pathlib import Path
+from typing import Any, cast
 
 import django_stubs_ext
 import structlog
@@ -110,7 +111,10 @@ TEMPLATES = [
 DATABASES = {"default": env.database("DATABASE_URL", BASE_DIR / "db.sqlite3")}
 ON_POSTGRESQL = DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql"
 DATABASES["default"]["OPTIONS"] = (
-    {}
+    # Seconds, and milliseconds for the last: a server that is gone, or cut off, is noticed while somebody still waits for it. What stands
+    # behind the “?” of DATABASE_URL comes before it.
+    {"connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 20_000}
+    | cast("dict[str, Any]", DATABASES["default"].get("OPTIONS", {}))
     if ON_POSTGRESQL
     # A reader never waits, a writer waits its turn instead of failing half-way through a transaction.
     else {"transaction_mode": "IMMEDIATE", "timeout": 20, "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"}

@@ -2,10 +2,12 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.agent_worker.agent_process import Bench
+from tests.agent_worker.outages import Outage
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +25,16 @@ def migrated(tmp_path: Path, migrated_once: Path) -> Path:
     """A folder with a migrated database in it, for one test."""
     shutil.copy(migrated_once, tmp_path / migrated_once.name)
     return tmp_path
+
+
+@pytest.fixture
+def outage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Outage]:
+    outage = Outage(monkeypatch)
+    yield outage
+    outage.away = False
+
+
+@pytest.fixture
+def spool_folder(tmp_path: Path, settings: Any) -> Path:
+    settings.JOURNAL_SPOOL = tmp_path / "spool"
+    return tmp_path / "spool"
