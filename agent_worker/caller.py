@@ -15,20 +15,24 @@ from calls.exceptions import DialFailed
 from calls.gateway import Answer
 from calls.lifecycle import claim_for_dial
 from calls.models import Call
-from calls.states import EndedBy, Fault, Reason
+from calls.states import EndedBy, Fault, Reason, Status
 from contacts.models import SuppressionReason
 from personas.exceptions import PersonaError
 
-from . import spool
+from .backlog import Backlog
 from .controller import CallController, NotOursAnyMore
+from .database import DatabaseAway, in_database_before
 from .endings import Ending, after_answer, write_end
-from .journal import DatabaseAway, Journal, in_database, in_database_before
+from .journal import Journal
 from .lines.base import Endpoint, Line, LineLost
 from .persona import Persona
+from .spool import Page
 from .watchdogs import Patience
 
 log = structlog.get_logger(__name__)
 
+# A database that is away at that moment is waited for so long; then nobody is dialled, and the call is the queue's again.
+CLAIMED_WITHIN_S = 5.0
 # With the database away, what is left of a call goes to disk after that. livekit-agents cancels a job 15 s after its room is gone.
 CLOSED_WITHIN_S = 10.0
 STOPPED_WITHIN_S = 3.0
@@ -51,14 +55,37 @@ async def run_call(
     to a call: that stands in the call's row.
     """
     with structlog.contextvars.bound_contextvars(call=call_id):
-        call = await in_database(claim_for_dial, call_id=call_id, claim=claim, by=worker, worker=worker)
+        call = await _claimed(call_id=call_id, claim=claim, worker=worker)
         if call is None:
-            log.info("call is not this job's")
             await line.hang_up()
             await line.aclose()
             return
         endpoint = endpoint or Endpoint(base_url=settings.OPENAI_BASE_URL, api_key=settings.OPENAI_API_KEY)
         await _Run(call, line, worker, endpoint, patience or Patience()).to_the_end()
+
+
+async def _claimed(*, call_id: str, claim: str, worker: str) -> Call | None:
+    """The call, if it is this job's."""
+    tried = False
+
+    def take() -> Call | None:
+        nonlocal tried
+        again, tried = tried, True
+        call = claim_for_dial(call_id=call_id, claim=claim, by=worker, worker=worker)
+        if call is None and again:
+            # The connection broke at the commit: it was done, and nobody was told.
+            ours = Call.objects.for_briefing().filter(pk=call_id, claim=claim, worker=worker, status=Status.DIALING)
+            return ours.first()
+        return call
+
+    try:
+        call = await in_database_before(asyncio.get_running_loop().time() + CLAIMED_WITHIN_S, take)
+    except DatabaseAway:
+        log.warning("call could not be claimed, nobody is dialled")
+        return None
+    if call is None:
+        log.info("call is not this job's")
+    return call
 
 
 class _Run:
@@ -68,6 +95,8 @@ class _Run:
         self.call, self.line, self.endpoint, self.patience = call, line, endpoint, patience
         self.controller = CallController(call, worker=worker)
         self.journal = Journal(self.controller.call_id)
+        self.backlog = Backlog(self.controller.call_id, self._unwritten)
+        self.journal.before_writing = self.backlog.catch_up
         self.answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self.persona: Persona | None = None
         self._work: list[asyncio.Task[Any]] = []
@@ -79,7 +108,8 @@ class _Run:
         """Dial, talk, end. A job that is cancelled (its worker is forced to stop) still ends its call."""
         controller = self.controller
         self.journal.open()
-        controller.start(controller.write_states())
+        controller.open()
+        controller.start(self.backlog.watch())
         controller.start(controller.beat())
         controller.start(controller.watch_the_clock())
         if self.endpoint.api_key:
@@ -93,16 +123,27 @@ class _Run:
         except asyncio.CancelledError:
             cancelled = True
             log.warning("job was cancelled")
-            controller.finish(controller.failed(Reason.ERROR_PLATFORM_WORKER_LOST, Fault.PLATFORM))
-        closing = asyncio.create_task(self._close(controller.ended.result()))
+            # No last sentence: whoever cancels waits for seconds only, and the session may be cancelled as well.
+            controller.finish(replace(controller.failed(Reason.ERROR_PLATFORM_WORKER_LOST, Fault.PLATFORM), sentence=""))
+            controller.take_up_again()
+        if await self._closed(controller.ended.result()) or cancelled:
+            raise asyncio.CancelledError
+
+    async def _closed(self, ending: Ending) -> bool:
+        """Close the call; whether this job was cancelled meanwhile. With the room gone the library ends the job, with its worker gone
+        it cancels every task: the callee is let go and what was said is written, or kept on disk, all the same."""
+        closing = asyncio.create_task(self._close(ending))
         try:
             await asyncio.shield(closing)
         except asyncio.CancelledError:
-            # With the room gone the library ends the job: what was said is written, or spooled, all the same.
-            cancelled = True
-            await closing
-        if cancelled:
-            raise asyncio.CancelledError
+            await asyncio.wait([closing])
+            if closing.cancelled():
+                self.controller.take_up_again()
+                closing = asyncio.create_task(self._close(replace(ending, sentence="")))
+                await asyncio.wait([closing])
+            closing.result()
+            return True
+        return False
 
     # -- the dial and the session, at the same time -----------------------------------------------------------------
 
@@ -139,8 +180,10 @@ class _Run:
     async def _talk(self) -> None:
         controller = self.controller
         try:
-            async with asyncio.timeout(BRIEFED_WITHIN_S):
-                briefing = await in_database(brief, self.call)
+            briefing = await in_database_before(asyncio.get_running_loop().time() + BRIEFED_WITHIN_S, brief, self.call)
+        except DatabaseAway:
+            controller.finish(controller.failed(Reason.ERROR_PLATFORM_INTERNAL, Fault.PLATFORM))
+            return
         except PersonaError as wrong:
             log.error("persona cannot be used", why=wrong.code)
             controller.finish(controller.failed(Reason.ERROR_CONFIGURATION_PERSONA, Fault.CONFIGURATION))
@@ -193,7 +236,7 @@ class _Run:
 
         The line is closed for the callee whatever else fails; the room is gone before `ended` is written (design: rule 4).
         """
-        if ending.sentence and self.persona is not None:
+        if ending.sentence and self.persona is not None and await self.controller.is_still_ours():
             await self._attempt(self._last_words(self.persona, ending.sentence), within_s=SENTENCE_WITHIN_S)
         await self.line.hang_up()
         await self._stop_working()
@@ -209,6 +252,10 @@ class _Run:
         try:
             async with asyncio.timeout(within_s):
                 await step
+        except asyncio.CancelledError:
+            if (this := asyncio.current_task()) is not None and this.cancelling():
+                raise
+            log.warning("a step of the call's end was cancelled")  # what it waited for was
         except Exception:  # Whatever fails in the last moments, the line is closed and the end is written.
             log.exception("a step of the call's end failed")
 
@@ -240,22 +287,28 @@ class _Run:
 
     async def _write(self, ending: Ending) -> None:
         controller = self.controller
-        deadline = asyncio.get_running_loop().time() + CLOSED_WITHIN_S
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + CLOSED_WITHIN_S
         await controller.states_written(deadline)
-        turns = await self.journal.close(deadline)
+        await self.journal.close(deadline)
         if controller.answered_at is not None:
             ending = replace(ending, answered_at=controller.answered_at.isoformat())
         unwritten: Ending | None = None
+        deadline = max(deadline, loop.time() + 1.0)
         try:
-            await in_database_before(
-                max(deadline, asyncio.get_running_loop().time() + 1.0),
-                write_end,
-                controller.call_id,
-                ending,
-                claim=controller.claim,
-                by=controller.worker,
-            )
+            await in_database_before(deadline, write_end, controller.call_id, ending, claim=controller.claim, by=controller.worker)
+            controller.unwritten_answer = ""
         except DatabaseAway:
             unwritten = ending
-        if turns or unwritten or controller.to_suppress:
-            spool.keep(controller.call_id, claim=controller.claim, turns=turns, ending=unwritten, suppression=controller.to_suppress)
+        await self.backlog.close(unwritten)
+
+    def _unwritten(self) -> Page:
+        """What the database does not know of this call now."""
+        controller = self.controller
+        return Page(
+            call=controller.call_id,
+            claim=controller.claim,
+            turns=tuple(self.journal.waiting),
+            answered_at=controller.unwritten_answer,
+            suppression=controller.to_suppress,
+        )

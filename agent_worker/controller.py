@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import structlog
-from django.db import DatabaseError
+from django.db import Error
 from django.utils import timezone
 
 from calls import heartbeats, lifecycle
@@ -16,8 +16,8 @@ from calls.models import Call
 from calls.states import EndedBy, Fault, Outcome, Reason, Status
 from contacts.models import SuppressionReason
 
+from .database import DatabaseAway, in_database_before, in_database_within
 from .endings import NOT_OURS, Ending, after_answer, before_answer, suppress_callee
-from .journal import DatabaseAway, in_database, in_database_before
 
 log = structlog.get_logger(__name__)
 
@@ -51,11 +51,14 @@ class CallController:
         self.ended: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
         # What the database does not know yet.
         self.to_suppress: SuppressionReason | None = None
+        self.unwritten_answer = ""
+        self.is_anothers = False
         self._because: Reason | None = None
         self._seen_at = time.monotonic()
         self._stalled = False
         self._tasks: set[asyncio.Task[Any]] = set()
         self._states: asyncio.Queue[Callable[[], bool]] = asyncio.Queue()
+        self._state_writer: asyncio.Task[None] | None = None
 
     # -- the outcome ------------------------------------------------------------------------------------------------
 
@@ -131,19 +134,23 @@ class CallController:
     async def look_for_orders(self) -> None:
         """One beat. A database that is away gives no orders."""
         try:
-            async with asyncio.timeout(heartbeats.STALE_AFTER_S):
-                orders = await in_database(heartbeats.beat, call_id=self.call_id, claim=self.claim)
-                if orders.cancel:
-                    await in_database(self.call.refresh_from_db, fields=["cancel_reason"])
-        except (DatabaseError, TimeoutError) as error:
+            orders = await in_database_within(heartbeats.STALE_AFTER_S, self._beat)
+        except Error as error:
             log.warning("no sign of life could be given", error=type(error).__name__)
             return
         if orders.gone:
+            self.is_anothers = True
             self.finish(NOT_OURS)
         elif orders.cancel:
             self.canceled()
         elif orders.suppressed:
             self.suppressed()
+
+    def _beat(self) -> heartbeats.Orders:
+        orders = heartbeats.beat(call_id=self.call_id, claim=self.claim)
+        if orders.cancel:
+            self.call.refresh_from_db(fields=["cancel_reason"])
+        return orders
 
     async def watch_the_clock(self) -> None:
         """Notice when this process stood still, until cancelled."""
@@ -161,13 +168,21 @@ class CallController:
 
         While the database is away nobody can take the call either: it goes on.
         """
+        await self._read_after_a_stall()
+        if self.ended.done():
+            raise NotOursAnyMore
+
+    async def is_still_ours(self) -> bool:
+        """The same for the last sentence of a call that has ended for this job: False when another process has it."""
+        await self._read_after_a_stall()
+        return not self.is_anothers
+
+    async def _read_after_a_stall(self) -> None:
         self._look_at_the_clock()
         if self._stalled:
             log.warning("process stood still, reading the claim again")
             await self.look_for_orders()
             self._stalled = False
-        if self.ended.done():
-            raise NotOursAnyMore
 
     # -- states -----------------------------------------------------------------------------------------------------
 
@@ -176,8 +191,16 @@ class CallController:
             self._states.put_nowait(lambda: self.call.status == Status.RINGING or lifecycle.ringing(self.call, by=self.worker))
 
     def answered(self, **columns: Any) -> None:
-        self.is_answered, self.answered_at = True, timezone.now()
-        self._states.put_nowait(lambda: lifecycle.answered(self.call, by=self.worker, **columns))
+        at = timezone.now()
+        self.is_answered, self.answered_at, self.unwritten_answer = True, at, at.isoformat()
+
+        def write() -> bool:
+            # It may be written much later than it happened.
+            moved = lifecycle.answered(self.call, by=self.worker, at=at, **columns)
+            self.unwritten_answer = ""
+            return moved
+
+        self._states.put_nowait(write)
         if self.callee_gone.is_set():
             # Picked up and hung up at once: the room told of the one before LiveKit told of the other.
             self.callee_left(self._left_because)
@@ -192,8 +215,19 @@ class CallController:
         if self.callee_gone.is_set():
             self.callee_left(self._left_because)
 
-    async def write_states(self) -> None:
-        """Write the states in their order, off the path of the call, until cancelled."""
+    def open(self) -> None:
+        """Begin to write states."""
+        self._state_writer = self.start(self._write_states())
+
+    def take_up_again(self) -> None:
+        """Go on with what was cancelled: a process that loses its worker has all of its tasks cancelled, and ends its call all the same."""
+        if self._state_writer is None or self._state_writer.done():
+            self.open()
+        if self.to_suppress is not None:
+            self.suppress(self.to_suppress)
+
+    async def _write_states(self) -> None:
+        """In their order, off the path of the call, until cancelled."""
         while True:
             step = await self._states.get()
             try:

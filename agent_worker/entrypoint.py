@@ -5,12 +5,11 @@ from agent_worker import bootstrap  # noqa: F401, I001  # first: what follows im
 import json
 
 import structlog
-from django.db import DatabaseError, connections
+from django.db import connections
 from livekit.agents import JobContext, JobProcess
 
-from agent_worker import job_process, spool, warm  # noqa: F401  # warm: for the forkserver, which imports this module
+from agent_worker import backlog, job_process, warm  # noqa: F401  # warm: for the forkserver, which imports this module
 from agent_worker.caller import run_call
-from agent_worker.journal import in_database
 from agent_worker.lines.phone import PhoneLine
 from calls.gateway import Gateway
 
@@ -42,10 +41,7 @@ async def entrypoint(context: JobContext) -> None:
 
 async def on_session_end(_context: JobContext) -> None:
     """Whatever this machine still keeps of calls because the database was away is tried once more."""
-    try:
-        await in_database(spool.replay)
-    except DatabaseError as error:
-        log.warning("journal stays on disk", error=type(error).__name__)
+    await backlog.replay()
 
 
 def call_and_claim(metadata: str) -> tuple[str, str] | None:

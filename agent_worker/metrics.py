@@ -9,8 +9,10 @@ import os
 os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
 
 from aiohttp import web
+from django.db import Error
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
 
+from agent_worker.database import in_database
 from calls.models import Call
 
 ACTIVE = Gauge("chamada_agent_calls_active", "Calls that this worker carries now", ["line"])
@@ -24,9 +26,13 @@ JOB_START = Histogram(
 
 
 async def count_end(*, line: str, room: str) -> None:
-    """Count the call of `room` by its outcome; one that its job left without an end counts as `none`."""
-    call = await Call.objects.filter(room=room).only("outcome").afirst()
-    ENDED.labels(line=line, outcome=(call.outcome if call else "") or "none").inc()
+    """Count the call of `room` by its outcome. One that its job left without an end counts as `none`, `unknown` is for a database away."""
+    try:
+        outcome = await in_database(lambda: Call.objects.filter(room=room).values_list("outcome", flat=True).first())
+    except Error:
+        ENDED.labels(line=line, outcome="unknown").inc()
+    else:
+        ENDED.labels(line=line, outcome=outcome or "none").inc()
 
 
 async def _show(_request: web.Request) -> web.Response:

@@ -15,8 +15,8 @@ from django.db import close_old_connections
 
 from agent_worker import metrics
 from agent_worker.caller import run_call
+from agent_worker.database import in_database
 from agent_worker.job_context import job_without_a_worker
-from agent_worker.journal import in_database
 from agent_worker.lines.base import Endpoint
 from agent_worker.lines.sandbox import SandboxLine
 from agent_worker.realtime_emulator import Emulator
@@ -79,12 +79,18 @@ class SandboxRunner:
         if not self._running:
             return True
         _, late = await asyncio.wait(set(self._running), timeout=timeout_s)
-        for task in late:
-            task.cancel()
         if late:
             log.warning("sandbox calls are broken off", calls=len(late), after_s=timeout_s)
-            await asyncio.wait(late)
+            await self.break_off()
         return not late
+
+    async def break_off(self) -> None:
+        """End the running calls now, and write that they were."""
+        tasks = set(self._running)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
 
     async def take_what_waits(self) -> bool:
         """Claim as many queued calls as there are free places, and start them. Returns whether there were any."""
@@ -123,4 +129,7 @@ class SandboxRunner:
     async def _say_what_answers(self, call: Call, what: str) -> None:
         """On the call's timeline: the real service, or a script that stands in for it."""
         facts = {"host": urlsplit(settings.OPENAI_BASE_URL).hostname} if what == "service" else {}
-        await in_database(lifecycle.note_event, call, "model", by=self._worker, why=what, facts=facts)
+        try:
+            await in_database(lifecycle.note_event, call, "model", by=self._worker, why=what, facts=facts)
+        except DatabaseError as error:
+            log.warning("what answers a sandbox call could not be noted", error=type(error).__name__)

@@ -1,20 +1,23 @@
-"""What could not be written because the database was away: kept on this machine, encrypted, until it can be."""
+"""What the database does not know of a call: kept on this machine, encrypted, until it does."""
 
 import fcntl
 import json
 import os
+import time
 import uuid
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Self
 
 import structlog
 from django.conf import settings
-from django.db import IntegrityError
+from django.db import DataError, IntegrityError
 
+from calls import lifecycle
 from calls.models import Call
+from calls.states import Status
 from calls.transcripts import TurnDraft, record
 from contacts.crypto import CannotDecrypt, decrypt, encrypt
 
@@ -23,67 +26,128 @@ from .endings import Ending, suppress_callee, write_end
 log = structlog.get_logger(__name__)
 
 CONTEXT = "agent_worker.spool"
+# A file that was not finished by then never will be: the process that wrote it is no more.
+UNFINISHED_S = 60.0
 
 
-def keep(call_id: str, *, claim: str, turns: list[TurnDraft], ending: Ending | None, suppression: str | None = None) -> Path:
-    """Write what the database does not know to a file that only this user can read: turns, how the call ended, an opt-out."""
-    directory = Path(settings.JOURNAL_SPOOL)
-    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    content = {
-        "call": call_id,
-        "claim": claim,
-        "turns": [{**asdict(turn), "started_at": turn.started_at.isoformat()} for turn in turns],
-        "suppression": suppression,
-        "ending": None if ending is None else ending.as_json(),
-    }
-    path = directory / f"{call_id}.{uuid.uuid4().hex}.spool"
-    part = path.with_suffix(".part")
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(encrypt(json.dumps(content), context=CONTEXT))
-        file.flush()
-        os.fsync(file.fileno())
-    part.rename(path)
-    log.warning("journal kept on disk", call=call_id, turns=len(turns), with_end=ending is not None)
-    return path
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """What waits to be written of one call: turns, that it was answered (ISO 8601) and is not over, an opt-out, how it ended."""
+
+    call: str
+    claim: str
+    turns: tuple[TurnDraft, ...] = ()
+    answered_at: str = ""
+    suppression: str | None = None
+    ending: Ending | None = None
+
+    @property
+    def is_blank(self) -> bool:
+        return not (self.turns or self.answered_at or self.suppression or self.ending)
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            **asdict(self),
+            "turns": [{**asdict(turn), "started_at": turn.started_at.isoformat()} for turn in self.turns],
+            "ending": None if self.ending is None else self.ending.as_json(),
+        }
+
+    @classmethod
+    def from_json(cls, raw: dict[str, Any]) -> Self:
+        turns = (TurnDraft(**{**turn, "started_at": datetime.fromisoformat(turn["started_at"])}) for turn in raw["turns"])
+        return cls(**{**raw, "turns": tuple(turns), "ending": raw["ending"] and Ending.from_json(raw["ending"])})
 
 
-def replay() -> int:
-    """Write to the database what earlier jobs left on this machine; returns how many files were. What the database holds stays.
+class SpoolFile:
+    """One call's file, that only this user can read. As long as its process lives and holds it nobody else writes it to the database.
 
-    Raises django.db.DatabaseError when the database is away again: the files stay for the next time.
+    To be used from one thread at a time. Its methods raise OSError when the disk does not take it.
     """
-    done = 0
-    for path in sorted(Path(settings.JOURNAL_SPOOL).glob("*.spool")):
-        with suppress(FileNotFoundError), path.open() as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue  # another process is at it
-            if path.exists():
-                done += _replay(path, file.read())
-    return done
+
+    def __init__(self, call_id: str) -> None:
+        self._path = Path(settings.JOURNAL_SPOOL) / f"{call_id}.{uuid.uuid4().hex}.spool"
+        self._held: IO[str] | None = None
+
+    def write(self, page: Page) -> None:
+        """Put `page` in the place of what it held: whole, or not at all, whenever the process dies."""
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        part = self._path.with_suffix(".part")
+        part.unlink(missing_ok=True)  # of a disk that was full
+        file = os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w")
+        try:
+            # The kernel lets go of it when the process dies, however it dies.
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.write(encrypt(json.dumps(page.as_json()), context=CONTEXT))
+            file.flush()
+            os.fsync(file.fileno())
+            part.rename(self._path)
+        except OSError:
+            file.close()
+            raise
+        self.let_go()
+        self._held = file
+
+    def remove(self) -> None:
+        """The database has it all."""
+        self._path.unlink(missing_ok=True)
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Leave what it holds to whoever comes to write it."""
+        if self._held is not None:
+            self._held.close()
+            self._held = None
 
 
-def _replay(path: Path, text: str) -> int:
-    """One file: 1 when the database has it now, 0 when it never will. One that cannot be written does not hold up the others."""
+def waiting() -> list[Path]:
+    """The files on this machine. What a process left unfinished when it died is cleared away."""
+    directory = Path(settings.JOURNAL_SPOOL)
+    for part in directory.glob("*.part"):
+        with suppress(FileNotFoundError):
+            if part.stat().st_mtime < time.time() - UNFINISHED_S:
+                part.unlink()
+    return sorted(directory.glob("*.spool"))
+
+
+def replay(path: Path) -> bool:
+    """Write a file to the database, unless a process still holds it or another is at it; whether it was. What the database holds stays.
+
+    Raises django.db.Error when the database is away: the file stays for the next time.
+    """
+    with suppress(FileNotFoundError), path.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        # Since it was opened another process may have written it and removed it, or its own have put a newer one there.
+        if path.stat().st_ino == os.fstat(file.fileno()).st_ino:
+            return _replay(path, file.read())
+    return False
+
+
+def _replay(path: Path, text: str) -> bool:
+    """One that can never be written is set aside, and does not hold up the others."""
     try:
-        _write(json.loads(decrypt(text, context=CONTEXT)))
-    except (CannotDecrypt, IntegrityError, ValueError, KeyError, TypeError):
+        _write(Page.from_json(json.loads(decrypt(text, context=CONTEXT))))
+    except (CannotDecrypt, IntegrityError, DataError, ValueError, KeyError, TypeError):
         log.exception("journal on disk cannot be used", file=path.name)
         path.rename(path.with_suffix(".unreadable"))
-        return 0
+        return False
     path.unlink(missing_ok=True)
-    return 1
+    return True
 
 
-def _write(content: dict[str, Any]) -> None:
-    call = Call.objects.filter(pk=content["call"]).first()
+def _write(page: Page) -> None:
+    call = Call.objects.filter(pk=page.call).first()
     if call is None:
-        log.warning("journal on disk is of a call that is no more", call=content["call"])
+        log.warning("journal on disk is of a call that is no more", call=page.call)
         return
-    if content["suppression"]:
-        suppress_callee(content["call"], content["suppression"])
-    for turn in content["turns"]:
-        record(content["call"], TurnDraft(**{**turn, "started_at": datetime.fromisoformat(turn["started_at"])}))
-    if content["ending"] is not None:
-        write_end(content["call"], Ending.from_json(content["ending"]), claim=content["claim"], by="spool")
+    if page.suppression:
+        suppress_callee(page.call, page.suppression)
+    for turn in page.turns:
+        record(page.call, turn)
+    if page.ending is not None:
+        write_end(page.call, page.ending, claim=page.claim, by="spool")
+    elif page.answered_at and call.claim == page.claim and call.status in (Status.DIALING, Status.RINGING):
+        # Its job died. Whoever finds that out, and ends the call, has to know that somebody picked up.
+        lifecycle.answered(call, by="spool", at=datetime.fromisoformat(page.answered_at))

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from django.conf import settings
 
-from agent_worker import metrics, preflight, spool
+from agent_worker import backlog, metrics, preflight
 from agent_worker.health import Health, served
-from agent_worker.journal import in_database
 from agent_worker.realtime_emulator import Emulator
 from agent_worker.sandbox_runner import SandboxRunner
 from calls.gateway import Gateway
@@ -57,8 +56,9 @@ class Worker:
             metrics_port = await stack.enter_async_context(served(metrics.ROUTES, port=options.metrics_port, option="--metrics-port"))
             gateway = await stack.enter_async_context(Gateway.from_settings()) if settings.LIVEKIT_URL else None
             await preflight.check(gateway=gateway)
-            # What calls could not write when this machine last carried some: the database is there, as was just seen.
-            await in_database(spool.replay)
+            # What calls left on this machine, now and from time to time.
+            replaying = asyncio.create_task(backlog.replay_for_ever(), name="replay")
+            stack.callback(replaying.cancel)
             emulator = None if settings.OPENAI_API_KEY else await stack.enter_async_context(Emulator())
             sandbox = SandboxRunner(worker=self._name, max_calls=settings.SANDBOX_MAX_CALLS, emulator=emulator)
             phone = await self._phone(stack, gateway)
@@ -81,7 +81,12 @@ class Worker:
         from agent_worker.server import PhoneServer
 
         options = self._options
-        phone = PhoneServer(gateway=gateway, max_calls=options.max_calls, idle=options.idle, drain_timeout_s=options.drain_timeout_s)
+        phone = PhoneServer(
+            gateway=gateway,
+            max_calls=options.max_calls,
+            idle=options.idle,
+            drain_timeout_s=options.drain_timeout_s,
+        )
         stack.push_async_callback(phone.aclose)
         await phone.start()
         return phone

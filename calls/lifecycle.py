@@ -235,9 +235,9 @@ def ringing(call: Call, *, by: str) -> bool:
     return go(call, Status.RINGING, by=by)
 
 
-def answered(call: Call, *, by: str, **changes: Any) -> bool:
-    """Somebody (or something) picked up."""
-    return go(call, Status.IN_PROGRESS, by=by, answered_at=timezone.now(), **changes)
+def answered(call: Call, *, by: str, at: datetime | None = None, **changes: Any) -> bool:
+    """Somebody (or something) picked up; `at`, when that is only now written."""
+    return go(call, Status.IN_PROGRESS, by=by, answered_at=at or timezone.now(), **changes)
 
 
 def transferring(call: Call, *, by: str) -> bool:

@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.db import OperationalError
 from django.utils import timezone
 from livekit.agents import Agent, AgentSession
 
+from agent_worker import caller
+from agent_worker.caller import run_call
 from agent_worker.lines.base import LineLost
 from agent_worker.lines.sandbox import SandboxLine
 from calls import cancellation
@@ -18,6 +21,7 @@ from calls.models import Call
 from contacts.models import Suppression
 from personas.models import PersonaVersion
 from tests.agent_worker.calling import Caller, dispatched_call, rig_for
+from tests.agent_worker.outages import Outage
 from tests.agent_worker.waiting import until
 from tests.factories import MembershipFactory, published_version
 
@@ -78,6 +82,67 @@ async def test_a_job_with_another_claim_ends_quietly(call: Call) -> None:
         rig.call.claim = "somebody else's"
         left = await rig.run(stays)
         assert (left.status, rig.emulator.sessions) == ("dispatched", [])
+
+
+class QuietLine(SandboxLine):
+    """Knows how often it was asked to dial, and whether it was closed."""
+
+    dials = closings = 0
+
+    async def dial(self, call: Call) -> Answer:
+        self.dials += 1
+        return await super().dial(call)
+
+    async def hang_up(self) -> None:
+        self.closings += 1
+        await super().hang_up()
+
+
+async def test_a_call_that_cannot_be_claimed_is_left_to_the_queue_and_nobody_is_dialled(
+    call: Call, outage: Outage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(caller, "CLAIMED_WITHIN_S", 0.3)
+    async with rig_for(call) as rig:
+        line = rig.make_line(stays, QuietLine)
+        outage.away = True
+        await run_call(call_id=str(call.pk), claim=call.claim, line=line, worker="job:test")
+        outage.away = False
+        assert isinstance(line, QuietLine)
+        assert (line.dials, line.closings, rig.emulator.sessions) == (0, 1, [])
+        assert (await rig.ended()).status == "dispatched"
+
+
+async def test_a_database_that_is_back_in_a_moment_is_waited_for_with_the_claim(
+    call: Call, outage: Outage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent_worker.lines.sandbox.RINGS_S", 0.0)
+    async with rig_for(call) as rig:
+        outage.away = True
+        running = asyncio.create_task(rig.run(hangs_up))
+        await until(lambda: outage.failed >= 1)
+        outage.away = False
+        assert (await running).outcome == "answered"
+
+
+async def hangs_up(callee: Caller) -> None:
+    await callee.handset.heard_something()
+
+
+async def test_a_claim_whose_commit_was_not_confirmed_is_this_jobs_claim(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    claim_for_dial, tries = caller.claim_for_dial, []
+
+    def committed_and_lost(**names: Any) -> Call | None:
+        taken = claim_for_dial(**names)
+        tries.append(taken)
+        if len(tries) == 1:
+            raise OperationalError("server closed the connection unexpectedly")
+        return taken
+
+    monkeypatch.setattr(caller, "claim_for_dial", committed_and_lost)
+    async with rig_for(call) as rig:
+        ended = await rig.run(hangs_up)
+        assert (len(tries), tries[1], ended.outcome) == (2, None, "answered")
+        assert (await rig.events()).count("dialing") == 1
 
 
 async def test_a_callee_who_hangs_up_in_mid_sentence_leaves_what_they_heard(call: Call) -> None:
@@ -270,3 +335,28 @@ async def test_a_job_that_is_cancelled_still_ends_its_call(call: Call) -> None:
         with pytest.raises(asyncio.CancelledError):
             await running
         assert how(await rig.ended()) == ("answered", "error.platform.worker_lost", "platform", "platform")
+        assert SORRY not in [text for _, text in await rig.said()]
+
+
+async def test_a_job_whose_every_task_is_cancelled_still_lets_the_callee_go_and_writes_the_end(call: Call) -> None:
+    """As livekit-agents does in a job process whose worker is gone."""
+    heard = asyncio.Event()
+
+    async def does(callee: Caller) -> None:
+        await callee.listen()
+        heard.set()
+        await callee.stay()
+
+    async with rig_for(call, {"turns": [{"assistant": GREETING}]}) as rig:
+        before = asyncio.all_tasks()
+        running = asyncio.create_task(rig.run(does, kind=QuietLine))
+        await asyncio.wait_for(heard.wait(), 20)
+        began = asyncio.get_running_loop().time()
+        for task in asyncio.all_tasks() - before:
+            if not task.get_name().startswith("callee of"):  # who is elsewhere
+                task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert asyncio.get_running_loop().time() - began < 8
+        assert how(await rig.ended()) == ("answered", "error.platform.worker_lost", "platform", "platform")
+        assert await rig.said() == [("assistant", OPENING), ("assistant", GREETING)]

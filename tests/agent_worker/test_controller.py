@@ -161,7 +161,7 @@ async def test_a_stall_that_the_clock_saw_is_not_forgotten(controller: CallContr
 
 
 async def test_states_are_written_in_their_order_once(controller: CallController, call: Call) -> None:
-    controller.start(controller.write_states())
+    controller.open()
     controller.rings()
     controller.rings()
     controller.answered(sip_call_id="SCL_1")
@@ -174,7 +174,7 @@ async def test_states_are_written_in_their_order_once(controller: CallController
 
 async def test_a_state_of_a_call_that_another_ended_is_not_written(controller: CallController, call: Call) -> None:
     await sync_to_async(lifecycle.end)(await Call.objects.aget(pk=call.pk), by="x", outcome="failed", reason="error.platform.internal")  # type: ignore[call-arg]
-    controller.start(controller.write_states())
+    controller.open()
     controller.rings()
     await controller.states_written(asyncio.get_running_loop().time() + 5)
     assert (await Call.objects.aget(pk=call.pk)).status == "ended"

@@ -1,16 +1,16 @@
 """What becomes of a conversation when its model stumbles, in whole calls on the sandbox line."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
-from asgiref.sync import sync_to_async
 from django.db import OperationalError
-from django.db.backends.utils import CursorWrapper
 
-from agent_worker import caller, spool
+from agent_worker import backlog, caller, spool
 from calls.models import Call
 from tests.agent_worker.calling import Caller, Rig, dispatched_call, rig_for
+from tests.agent_worker.outages import Outage
 from tests.agent_worker.waiting import until
 from tests.factories import MembershipFactory, published_version
 
@@ -119,23 +119,13 @@ async def test_a_callee_who_interrupts_is_heard_and_the_cut_stands_in_the_transc
 
 
 async def test_a_call_that_ends_while_the_database_is_away_is_written_when_it_is_back(
-    call: Call, monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path: Any
+    call: Call, monkeypatch: pytest.MonkeyPatch, outage: Outage, spool_folder: Path
 ) -> None:
-    settings.JOURNAL_SPOOL = tmp_path
     monkeypatch.setattr(caller, "CLOSED_WITHIN_S", 0.5)
-    away = {"now": False}
-    execute = CursorWrapper.execute
-
-    def execute_or_fail(self: CursorWrapper, *arguments: Any) -> Any:
-        if away["now"]:
-            raise OperationalError("server closed the connection unexpectedly")
-        return execute(self, *arguments)
-
-    monkeypatch.setattr(CursorWrapper, "execute", execute_or_fail)
 
     async def does(callee: Caller) -> None:
         await callee.handset.heard_something()
-        away["now"] = True
+        outage.away = True
         await callee.listen()
 
     async with rig_for(call, {"turns": [GREETING]}) as rig:
@@ -143,10 +133,30 @@ async def test_a_call_that_ends_while_the_database_is_away_is_written_when_it_is
         with pytest.raises(OperationalError):
             # The rig reads the call; the call itself ended without an exception, and left all it knew on disk.
             await rig.run_on(line)
-        away["now"] = False
-        (kept,) = tmp_path.iterdir()
-        assert (kept.suffix, await sync_to_async(spool.replay)()) == (".spool", 1)
+        outage.away = False
+        assert ([kept.suffix for kept in spool.waiting()], await backlog.replay()) == ([".spool"], 1)
         ended = await rig.ended()
         assert (ended.status, ended.outcome, ended.ended_reason) == ("ended", "answered", "callee.hangup")
         assert ended.answered_at is not None
         assert await rig.said() == [("assistant", "Olá."), ("assistant", "Em que posso ajudar?")]
+
+
+async def test_what_is_said_while_the_database_is_away_is_on_disk_while_the_call_goes_on(
+    call: Call, outage: Outage, spool_folder: Path
+) -> None:
+    seen: list[int] = []
+
+    async def does(callee: Caller) -> None:
+        await callee.handset.heard_something()
+        outage.away = True
+        await callee.listen()
+        await until(lambda: spool_folder.exists() and list(spool_folder.glob("*.spool")) != [])
+        outage.away = False
+        await until(lambda: list(spool_folder.iterdir()) == [])
+        seen.append(await call.turns.acount())
+
+    async with rig_for(call, {"turns": [GREETING]}) as rig:
+        ended = await rig.run(does)
+        assert (ended.status, ended.outcome, ended.ended_reason) == ("ended", "answered", "callee.hangup")
+        assert seen == [2]
+        assert (await rig.events())[-2:] == ["in_progress", "ended"]

@@ -227,15 +227,18 @@ async def test_a_job_whose_call_is_anothers_dials_nobody_and_ends(rig: Rig, tran
 async def test_what_this_machine_kept_is_written_when_a_job_ends(transactional_db: None, settings: Any, tmp_path: Path) -> None:
     settings.JOURNAL_SPOOL = tmp_path
     call = await sync_to_async(lambda: dispatched_call(published_version(organization=MembershipFactory().organization, slug="clinica")))()
-    spool.keep(str(call.pk), claim=call.claim, turns=[], ending=None)
+    file = spool.SpoolFile(str(call.pk))
+    file.write(spool.Page(call=str(call.pk), claim=call.claim))
+    file.let_go()
     await entrypoint.on_session_end(SimpleNamespace())  # type: ignore[arg-type]  # it needs nothing of the job
     assert [path.name for path in tmp_path.iterdir()] == []  # noqa: ASYNC240
 
 
 async def test_what_cannot_be_written_yet_stays(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    def away() -> int:
+    def away(_path: Path) -> bool:
         raise OperationalError
 
+    monkeypatch.setattr(spool, "waiting", lambda: [Path("a.spool")])
     monkeypatch.setattr(spool, "replay", away)
     await entrypoint.on_session_end(SimpleNamespace())  # type: ignore[arg-type]
 
