@@ -6,7 +6,7 @@ from typing import Any
 
 from calls import lifecycle
 from calls.models import Call
-from calls.states import EndedBy, Fault, Outcome
+from calls.states import DIALLED, EndedBy, Fault, Outcome, Reason
 from contacts.suppressions import suppress
 
 
@@ -79,6 +79,20 @@ def write_end(call_id: str, ending: Ending, *, claim: str, by: str) -> bool:
         ended_by=ending.ended_by,
         fault=Fault(ending.fault),
         **changes,
+    )
+
+
+def end_broken_off(room: str, *, by: str) -> bool:
+    """Write the end of the call in `room`, which its worker was forced to break off. False: it had ended, or nobody had dialled."""
+    call = Call.objects.get(room=room)
+    return lifecycle.end(
+        call,
+        by=by,
+        outcome=Outcome.FAILED,
+        reason=Reason.ERROR_PLATFORM_WORKER_LOST,
+        ended_by=EndedBy.PLATFORM,
+        fault=Fault.PLATFORM,
+        within=DIALLED,
     )
 
 

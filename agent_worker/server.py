@@ -5,9 +5,12 @@ import time
 
 import structlog
 from django.conf import settings
+from django.db import Error
 from livekit.agents import AgentServer, JobExecutorType, JobRequest
 
 from agent_worker import entrypoint, metrics
+from agent_worker.database import in_database
+from agent_worker.endings import end_broken_off
 from agent_worker.health import LOOPBACK
 from agent_worker.job_process import PRELOAD
 from agent_worker.preflight import ConnectionLost, NotRegistered
@@ -26,14 +29,16 @@ JOB_ENDS_WITHIN_S = 60.0
 # LiveKit gives no job to a worker whose load is 0.7 or more (its agents.target_load).
 BUSY = 0.69
 FOLLOWS_EVERY_S = 1.0
+LOOKS_FOR_JOBS_EVERY_S = 0.1
 PROBE_HOLDS_S = 5.0
 
 
 class PhoneServer:
     """Takes calls that LiveKit dispatches, each in a process of its own, at most `max_calls` at once."""
 
-    def __init__(self, *, gateway: Gateway, max_calls: int, idle: int, drain_timeout_s: int) -> None:
+    def __init__(self, *, worker: str, gateway: Gateway, max_calls: int, idle: int, drain_timeout_s: int) -> None:
         self.max_calls = max_calls
+        self._name = worker
         self._gateway = gateway
         self._drain_timeout_s = drain_timeout_s
         self._taking: set[str] = set()
@@ -99,6 +104,23 @@ class PhoneServer:
             log.warning("calls are broken off", active=self.active, after_s=self._drain_timeout_s)
             return False
         return True
+
+    async def break_off(self) -> None:
+        """Let every callee go, and say how their calls ended; then wait until the jobs have written what was said. To be cancelled
+        when that takes too long. A room that LiveKit does not delete is left to the reconciler."""
+        rooms = {job.job.room.name for job in self._server.active_jobs}
+        await asyncio.gather(*(self._end(room) for room in rooms))
+        # The library tells nobody that a job has ended.
+        while self._jobs():  # noqa: ASYNC110
+            await asyncio.sleep(LOOKS_FOR_JOBS_EVERY_S)
+
+    async def _end(self, room: str) -> None:
+        try:
+            await self._gateway.delete_room(room)
+            # The job hears of it, too, and has more to write before it comes to the end.
+            await in_database(end_broken_off, room, by=self._name)
+        except (GatewayError, Error) as error:
+            log.error("call could not be broken off", room=room, error=type(error).__name__)
 
     async def aclose(self) -> None:
         await self._server.aclose()

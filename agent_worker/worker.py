@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 FORCED = 1
+# A service manager that stops by force waits about as long before it kills.
+FORCED_WITHIN_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,10 @@ class Worker:
         self._options = options
         self._stop = asyncio.Event()
         self._name = f"agent:{socket.gethostname()}:{os.getpid()}"
+        # Those that carry calls, as soon as there are any.
+        self._sandbox: SandboxRunner | None = None
+        self._line: PhoneServer | None = None
+        self._forcing: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Return when it was told to stop and the calls have ended. Raises CannotStart."""
@@ -60,8 +66,8 @@ class Worker:
             replaying = asyncio.create_task(backlog.replay_for_ever(), name="replay")
             stack.callback(replaying.cancel)
             emulator = None if settings.OPENAI_API_KEY else await stack.enter_async_context(Emulator())
-            sandbox = SandboxRunner(worker=self._name, max_calls=settings.SANDBOX_MAX_CALLS, emulator=emulator)
-            phone = await self._phone(stack, gateway)
+            sandbox = self._sandbox = SandboxRunner(worker=self._name, max_calls=settings.SANDBOX_MAX_CALLS, emulator=emulator)
+            phone = self._line = await self._phone(stack, gateway)
             health.watch(LineKind.SANDBOX, sandbox.able)
             if phone is not None:
                 health.watch(LineKind.PHONE, phone.able)
@@ -82,6 +88,7 @@ class Worker:
 
         options = self._options
         phone = PhoneServer(
+            worker=self._name,
             gateway=gateway,
             max_calls=options.max_calls,
             idle=options.idle,
@@ -108,12 +115,25 @@ class Worker:
             task.result()
 
     def _asked_to_stop(self, number: signal.Signals) -> None:
-        if self._stop.is_set():
+        if not self._stop.is_set():
+            log.info("agent asked to stop", signal=number.name)
+            self._stop.set()
+        elif self._forcing is None:
             log.warning("agent forced to stop", signal=number.name)
-            # Job processes see the closed pipe and end themselves; nothing here is worth waiting for any more.
+            self._forcing = asyncio.create_task(self._break_off(), name="force")
+        else:
             os._exit(FORCED)
-        log.info("agent asked to stop", signal=number.name)
-        self._stop.set()
+
+    async def _break_off(self) -> None:
+        """Let the callees go, and be gone: job processes are killed with this one, or end themselves when they see the closed pipe."""
+        carriers = [carrier for carrier in (self._sandbox, self._line) if carrier is not None]
+        try:
+            async with asyncio.timeout(FORCED_WITHIN_S):
+                await asyncio.gather(*(carrier.break_off() for carrier in carriers))
+        except TimeoutError:
+            log.error("calls were still ending when the agent stopped")
+        finally:
+            os._exit(FORCED)
 
 
 def _by_line(sandbox: int, phone: int | None) -> dict[str, int]:

@@ -122,7 +122,7 @@ def test_no_line_is_logged_twice_and_a_calls_lines_name_it(drained: Drained) -> 
     assert moved[0]["call"]
 
 
-def test_a_second_signal_stops_it_at_once(migrated: Path) -> None:
+def test_a_second_signal_breaks_its_calls_off_and_says_so(migrated: Path) -> None:
     bench = Bench(migrated)
     with bench.agent() as agent:
         bench.queue()
@@ -130,8 +130,22 @@ def test_a_second_signal_stops_it_at_once(migrated: Path) -> None:
         agent.process.signal(signal.SIGTERM)
         agent.wait_until_said("agent draining")
         agent.process.signal(signal.SIGTERM)
-        assert agent.ends(within_s=5) == 1
-    assert bench.statuses() == ["in_progress"]
+        assert agent.ends(within_s=10) == 1
+    (call,) = bench.calls()
+    told = tuple(call[name] for name in ("status", "outcome", "ended_reason", "fault"))
+    assert told == ("ended", "answered", "error.platform.worker_lost", "platform")
+
+
+def test_a_third_signal_stops_it_at_once(migrated: Path) -> None:
+    bench = Bench(migrated)
+    with bench.agent() as agent:
+        bench.queue()
+        wait_until_talking(bench, agent)
+        for event in ("agent draining", "agent forced to stop"):
+            agent.process.signal(signal.SIGTERM)
+            agent.wait_until_said(event)
+        agent.process.signal(signal.SIGTERM)
+        assert agent.ends(within_s=2) == 1
 
 
 def test_calls_that_do_not_end_in_time_are_broken_off_and_say_so(migrated: Path) -> None:

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 class Command(BaseCommand):
     help = (
         "Carry calls: on the sandbox line, and on the phone line where LiveKit is configured. "
-        "SIGTERM lets the running calls end and takes no new one; a second one stops at once."
+        "SIGTERM lets the running calls end and takes no new one; a second one breaks them off."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
