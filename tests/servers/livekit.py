@@ -24,7 +24,7 @@ class LiveKitServer:
     port: int
     api_key: str
     api_secret: str
-    process: Process
+    process: Process | None = None  # None: another process started it
 
     @property
     def url(self) -> str:

@@ -15,6 +15,9 @@ from .process import Process, Program, find, started
 
 OWNER = "postgres"  # initdb and postgres refuse to run as root
 RECKLESS = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200"]
+# Each commit is handed to the system before it is confirmed: it survives the death of the server, though not of the machine. What a
+# connection asked last is kept whole, for who looks for the process behind it.
+SURVIVES_A_KILL = ["synchronous_commit=on", "track_activity_query_size=16kB"]
 
 
 @dataclass(frozen=True)
@@ -45,13 +48,17 @@ def _cluster(folder: Path) -> Path:
 
 
 @contextmanager
-def postgres_server() -> Iterator[PostgresServer]:
-    """A PostgreSQL that accepts connections of the role `postgres` without a password; run as that user when we are root."""
+def postgres_server(*, keeps: bool = False) -> Iterator[PostgresServer]:
+    """A PostgreSQL that accepts connections of the role `postgres` without a password; run as that user when we are root.
+
+    With `keeps` what it confirmed is there again when it is killed and started anew.
+    """
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="chamada-postgres-") as name:
         folder = Path(name)
         data = _cluster(folder)
         settings = [f"listen_addresses={LOOPBACK}", f"port={port}", f"unix_socket_directories={folder}", *RECKLESS]
+        settings += SURVIVES_A_KILL if keeps else []
         command = [find("postgres"), "-D", str(data), *(part for setting in settings for part in ("-c", setting))]
         # SIGQUIT is its immediate shutdown: it takes its children and its shared memory with it.
         program = Program(name="postgres", command=command, folder=folder, user=OWNER, orphaned="QUIT", stop_signal=signal.SIGQUIT)

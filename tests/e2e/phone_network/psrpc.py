@@ -8,6 +8,7 @@ import secrets
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,9 @@ from google.protobuf import any_pb2, descriptor_pb2, descriptor_pool, duration_p
 from google.protobuf.message import Message
 from livekit.protocol.sip import SIPStatus
 from redis import Redis
+from redis.exceptions import ConnectionError as RedisAway
+
+LOOKS_AGAIN_AFTER_S = 0.2
 
 _Field = descriptor_pb2.FieldDescriptorProto
 _TYPES = {
@@ -157,7 +161,12 @@ class RpcServer:
 
     def _read(self) -> None:
         while not self._closing.is_set():
-            message = self._subscription.get_message(timeout=0.2)
+            try:
+                message = self._subscription.get_message(timeout=0.2)
+            except RedisAway:
+                # The next look connects and subscribes again, as the real service does.
+                self._closing.wait(LOOKS_AGAIN_AFTER_S)
+                continue
             if message is None:
                 continue
             channel, payload = message["channel"].decode(), messages["Msg"].FromString(message["data"]).value
@@ -170,7 +179,8 @@ class RpcServer:
         if request.expiry / 1e9 > time.time():
             self._claimed[request.request_id] = (handler, request)
             claim = messages["ClaimRequest"](request_id=request.request_id, server_id=self.id, affinity=1)
-            self._publish(request, "CLAIM", "ClaimRequest", claim)
+            with suppress(RedisAway):
+                self._publish(request, "CLAIM", "ClaimRequest", claim)
 
     def _chosen(self, claim: Any) -> None:
         handler, request = self._claimed.pop(claim.request_id, (None, None))
@@ -200,4 +210,5 @@ class RpcServer:
                 detail = response.error_details.add()
                 detail.Pack(SIPStatus(code=error.sip_code, status=error.sip_reason))  # type: ignore[arg-type]
         response.sent_at = time.time_ns()
-        self._publish(request, "RES", "Response", response)
+        with suppress(RedisAway):  # the answer is lost, as the real service's would be
+            self._publish(request, "RES", "Response", response)

@@ -1,0 +1,106 @@
+"""The kinds of calls that are in flight when something dies: how the phone behaves, what is said, and how it ends undisturbed."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+GREETING = "Diga, por favor."
+NOTED = "Fica o pedido para duas pessoas."
+LONG_STORY = "Servimos almoços a partir do meio-dia e jantares a partir das sete da tarde, todos os dias menos à segunda-feira."
+PUTS_THROUGH = "Vou passar a chamada, só um momento."
+NOBODY_THERE = "Ninguém atendeu. Quer deixar recado?"
+GOODBYE = "Obrigada. Boa continuação!"
+
+ENDS = {"assistant": GOODBYE, "tool": {"name": "end_call", "arguments": {"reason": "goodbye"}}}
+TRANSFERS = {"assistant": PUTS_THROUGH, "tool": {"name": "transfer_to_human", "arguments": {}}}
+
+WISH = "Queria uma mesa para duas pessoas."
+THAT_IS_ALL = "É tudo, obrigado."
+ASKS_HOURS = "A que horas abrem?"
+ASKS_FOR_A_PERSON = "Queria falar com uma pessoa."
+NO_NEED = "Não é preciso, obrigado."
+OPTS_OUT = "Não me liguem mais, por favor."
+
+BUSY = 486
+RINGS_OUT_AFTER_S = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """One kind of call. `outcome` and `reason` are the end that it comes to when nothing dies; `turns` is the model's script (without
+    one its own mind answers), `lines` what the callee says, each after the persona has finished."""
+
+    outcome: str
+    reason: str
+    reject_with: int = 0
+    answers: bool = True
+    lines: tuple[str, ...] = ()
+    turns: tuple[dict[str, Any], ...] = ()
+    hangs_up_mid_sentence: bool = False
+    transfer_result: int = 200
+    canceled_by_api: bool = False
+
+    @property
+    def talks(self) -> bool:
+        return self.answers and not self.reject_with
+
+
+KINDS: dict[str, Kind] = {
+    "talks": Kind(
+        outcome="answered",
+        reason="assistant.end_call",
+        lines=(WISH, THAT_IS_ALL),
+        turns=({"assistant": GREETING}, {"assistant": NOTED}, ENDS),
+    ),
+    "busy": Kind(outcome="busy", reason="dial.busy", reject_with=BUSY),
+    "no_answer": Kind(outcome="no_answer", reason="dial.no_answer", answers=False),
+    "hangs_up": Kind(
+        outcome="answered",
+        reason="callee.hangup",
+        lines=(ASKS_HOURS,),
+        turns=({"assistant": GREETING}, {"assistant": LONG_STORY}),
+        hangs_up_mid_sentence=True,
+    ),
+    "transfer": Kind(
+        outcome="answered", reason="transfer.completed", lines=(ASKS_FOR_A_PERSON,), turns=({"assistant": GREETING}, TRANSFERS)
+    ),
+    "transfer_refused": Kind(
+        outcome="answered",
+        reason="assistant.end_call",
+        lines=(ASKS_FOR_A_PERSON, NO_NEED),
+        turns=({"assistant": GREETING}, TRANSFERS, {"assistant": NOBODY_THERE}, ENDS),
+        transfer_result=BUSY,
+    ),
+    "opt_out": Kind(outcome="answered", reason="callee.requested_opt_out", lines=(OPTS_OUT,)),
+    "canceled": Kind(outcome="canceled", reason="api.canceled", answers=False, canceled_by_api=True),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """One call: its kind, the number that is its own, the name by which the model's session is known, and the phone's tempo (seconds)."""
+
+    tag: str
+    kind: str
+    number: str
+    name: str
+    answer_after_s: float
+    transfer_after_s: float = 0.5
+
+    @property
+    def what(self) -> Kind:
+        return KINDS[self.kind]
+
+    def keep(self, folder: Path) -> None:
+        """Leave it where the phones look for it when the number is called; a phone never finds half a plan."""
+        part = folder / f"{self.number}.part"
+        part.write_text(json.dumps(asdict(self)))
+        part.rename(folder / f"{self.number}.json")
+
+    @classmethod
+    def of(cls, folder: Path, number: str) -> "Plan | None":
+        try:
+            return cls(**json.loads((folder / f"{number}.json").read_text()))
+        except FileNotFoundError:
+            return None
