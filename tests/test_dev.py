@@ -255,4 +255,4 @@ def test_a_failed_step_does_not_keep_the_others_from_running(tmp_path: Path, cap
 
 def test_the_help_names_what_dev_py_does() -> None:
     done = subprocess.run([PYTHON, "dev.py", "--help"], cwd=ROOT, capture_output=True, text=True, timeout=30, check=True)
-    assert [line.split()[0] for line in done.stdout.splitlines() if line.startswith("    ")] == ["run", "test", "e2e"]
+    assert [line.split()[0] for line in done.stdout.splitlines() if line.startswith("    ")] == ["run", "test", "e2e", "chaos"]

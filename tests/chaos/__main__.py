@@ -13,7 +13,8 @@ from .run import kills
 async def main(arguments: argparse.Namespace) -> int:
     began = time.monotonic()
     results = []
-    async for result in kills(range(arguments.seed, arguments.seed + arguments.kills), folder=arguments.folder):
+    seeds = range(arguments.seed, arguments.seed + arguments.kills)
+    async for result in kills(seeds, folder=arguments.folder, hurry=arguments.hurry):
         results.append(result)
         print(report.line(result), flush=True)
     print(f"\n{report.table(results)}\n\n{report.closing(results, seconds=time.monotonic() - began)}")
@@ -27,5 +28,6 @@ if __name__ == "__main__":
     parser.add_argument("kills", type=int, metavar="N", help="how many kills")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="kill k follows from S + k (default 0)")
     parser.add_argument("--keep", action="store_true", help="add the results to docs/operations/kills.md")
+    parser.add_argument("--hurry", action="store_true", help="callees hang up soon after all is back: about twice as many kills an hour")
     parser.add_argument("--folder", type=Path, help="an empty folder for the processes' logs, to be read afterwards")
     sys.exit(asyncio.run(main(parser.parse_args())))

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,6 @@ import psycopg
 
 POLL_S = 0.004
 WITHIN_S = 25.0
-LETS_GO_WITHIN_S = 1.0
 
 
 class NotReached(Exception):
@@ -45,10 +44,9 @@ class Lock:
         self._connection = connection
         self.pid = connection.info.backend_pid
 
-    async def let_go(self) -> None:
-        # A database that stands still lets go when it goes on, and finds that nobody holds the connection any more.
-        with suppress(psycopg.Error, TimeoutError):
-            await asyncio.wait_for(self._connection.rollback(), LETS_GO_WITHIN_S)
+    def let_go(self) -> None:
+        """Hang up on the database, which rolls back: also one that stands still just now is not waited for."""
+        self._connection.pgconn.finish()
 
 
 class Database:
@@ -114,5 +112,4 @@ class Database:
             await connection.execute(query, values)
             yield lock
         finally:
-            await lock.let_go()
-            await connection.close()
+            lock.let_go()

@@ -65,20 +65,21 @@ class Death:
             self.back_at = time.monotonic()
 
 
-async def choose(stage: Stage, database: Database, victim: Victim, rng: random.Random, call_ids: Iterable[str]) -> Death:
-    """The one to die: the job of the first of these calls that has one, and for an agent the worker that holds it."""
-    death = Death(stage, how(victim, rng), rng.uniform(0, BACK_AFTER_S))
-    parts = stage.parts.get(victim, [])
+async def find(death: Death, victim: Victim, database: Database, rng: random.Random, call_ids: Iterable[str]) -> None:
+    """Find the one to die: the job of the first of these calls that has one, and for an agent the worker that holds it.
+
+    Raises NotReached when no call has a job.
+    """
+    parts = death.stage.parts.get(victim, [])
     death.part = rng.choice(parts) if parts else None
     if victim in (Victim.AGENT, Victim.JOB):
-        found = await _job_of_one(stage, database, call_ids)
+        found = await _job_of_one(death.stage, database, call_ids)
         if victim == Victim.AGENT and found is not None:
             death.part = found[0]
         elif victim == Victim.JOB:
             if found is None:
                 raise NotReached("a job to be killed")
             death.job = found[1]
-    return death
 
 
 async def _job_of_one(stage: Stage, database: Database, call_ids: Iterable[str]) -> tuple[Part, int] | None:

@@ -6,10 +6,10 @@ from enum import StrEnum
 from typing import Any
 
 from .phone_log import Happening, Leg
-from .plans import RINGS_OUT_AFTER_S, Plan
+from .plans import Plan
 
-# A clock that is read in two places: what rang so long has rung out.
-RANG_OUT_S = RINGS_OUT_AFTER_S - 0.5
+# Clocks are read in two places: what rang that long, but for this, has rung out.
+NEARLY_S = 0.5
 
 
 class Victim(StrEnum):
@@ -84,19 +84,20 @@ class CallFacts:
         return [leg for leg in self.legs if leg.room == call["room"]]
 
 
-def saw(legs: Iterable[Leg]) -> Saw:
+def saw(legs: Iterable[Leg], plan: Plan) -> Saw:
     """What the phone saw of one call; of several INVITEs the one that came furthest."""
-    found = [_saw(leg) for leg in legs]
+    found = [_saw(leg, plan.what.rings_out_after_s) for leg in legs]
     return max(found, key=list(Saw).index, default=Saw.NOTHING)
 
 
-def _saw(leg: Leg) -> Saw:
+def _saw(leg: Leg, rings_out_after_s: float) -> Saw:
     if leg.answered_at is not None:
         return Saw.ANSWERED
     if leg.ended_how == Happening.REJECTED:
         return Saw.BUSY
     if leg.ended_how == Happening.LINE_DIED:
         return Saw.LINE_DIED
-    if leg.ringing_at is not None and leg.ended_at is not None and leg.ended_at - leg.ringing_at >= RANG_OUT_S:
+    began_at = leg.invited_at if leg.dialled_at is None else leg.dialled_at
+    if leg.ringing_at is not None and leg.ended_at is not None and leg.ended_at - began_at >= rings_out_after_s - NEARLY_S:
         return Saw.RANG_OUT
     return Saw.CUT_RINGING

@@ -21,6 +21,11 @@ from .truths import (
 
 HEARD_SHARE = 0.7
 A_MOMENT_S = 1.0
+A_BREATH_S = 0.1
+# No answer to what the callee says comes sooner: a voice that does is the persona's last turn, which they spoke into.
+SHORTEST_LINE_S = 1.2
+HUNG_UP = ("answered", "callee.hangup")
+RANG_OUT = ("no_answer", "dial.no_answer")
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,7 @@ def _ended(facts: CallFacts, kill: Kill) -> Iterator[Breach]:
 def _truthful(facts: CallFacts, kill: Kill) -> Iterator[Breach]:
     for call in facts.calls:
         legs = facts.legs_of(call)
-        seen, outcome = saw(legs), call["outcome"]
+        seen, outcome = saw(legs, facts.plan), call["outcome"]
         if call["status"] != "ended" or outcome in TRUE_OUTCOMES[seen] | _excused(legs, seen, kill):
             continue
         yield Breach("a true outcome", f"{outcome} ({call['ended_reason']}), but the phone: {seen}")
@@ -98,7 +103,10 @@ def _undisturbed(facts: CallFacts, kill: Kill) -> Iterator[Breach]:
     for call in facts.calls:
         if call["status"] != "ended" or call.get("retry_of"):
             continue
-        natural = call["outcome"] == facts.plan.what.outcome and call["ended_reason"] == facts.plan.what.reason
+        end = (call["outcome"], call["ended_reason"])
+        natural = end == (facts.plan.what.outcome, facts.plan.what.reason)
+        natural |= end == RANG_OUT and saw(facts.legs_of(call), facts.plan) == Saw.RANG_OUT  # who was to cancel it came too late
+        natural |= end == HUNG_UP and any(leg.ended_how == Happening.BYE_SENT for leg in facts.legs_of(call))
         if not natural and (facts.over_before or kill.victim in HARMLESS):
             yield Breach("goes on undisturbed", f"a call that {facts.plan.kind} ended as {call['outcome']} ({call['ended_reason']})")
         elif call["outcome"] == "failed" and not call["dialing_at"] and call["ended_reason"] not in GIVEN_UP_BECAUSE:
@@ -143,8 +151,12 @@ def _heard_out_at(turn: ModelTurn, leg: Leg) -> float:
 
     The model is far ahead of the sound, and its greeting waits behind the opening: its own times do not tell.
     """
-    later = [at for at in leg.spoke_at if at >= turn.at + turn.lasts_s]
-    return later[0] if later and leg.heard_s(turn.at, later[0]) >= HEARD_SHARE * turn.lasts_s else float("inf")
+    for at in leg.spoke_at:
+        if at >= turn.at + turn.lasts_s:
+            spoke_over_it = any(at - A_BREATH_S <= begin <= at + SHORTEST_LINE_S for begin, _ in leg.voices)
+            heard = leg.heard_s(turn.at, at) >= HEARD_SHARE * turn.lasts_s
+            return at if heard and not spoke_over_it else float("inf")
+    return float("inf")
 
 
 __all__ = ["STUCK_AFTER_S", "Breach", "judge"]

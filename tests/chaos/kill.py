@@ -4,18 +4,20 @@ import asyncio
 import random
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pprint import pformat
 from typing import Any
 
 import psycopg
 
 from ..numbers import pt_mobile
 from .database import Database, NotReached, Row
-from .deaths import Death, choose
+from .deaths import BACK_AFTER_S, Death, find, how
 from .facts import CallFacts, How, Kill, Saw, Victim, saw
 from .judge import Breach, judge
 from .phone_log import Leg
-from .plans import KINDS, RINGS_OUT_AFTER_S, Plan
+from .phones import HURRY
+from .plans import KINDS, Plan
 from .stage import Stage
 from .steps import STEPS, Scene, Step
 from .truths import STUCK_AFTER_S
@@ -24,7 +26,7 @@ PERSONA = "restaurante"
 VICTIMS = tuple(Victim)
 SYLLABLES = ("ba", "ce", "di", "fo", "gu", "la", "me", "ni", "po", "ru")
 CALLS_PER_KILL = len(KINDS)
-LEAD_S = 10.0
+LEAD_S = 8.0
 SETTLE_POLL_S = 0.25
 # What a job that overslept everything would do, it does at once.
 AFTERMATH_S = 0.5
@@ -61,6 +63,7 @@ class Result:
     calls: tuple[Judged, ...] = ()
     trouble: str = ""
     fell: tuple[str, ...] = ()
+    took_s: float = 0.0
 
     @property
     def breaches(self) -> list[tuple[str, Breach]]:
@@ -75,11 +78,14 @@ class Round:
     database: Database
     seed: int
     number_from: int
+    # Callees hang up as soon as they have heard the persona after all is back: for who has little time.
+    hurry: bool = False
     tasks: list[asyncio.Task[Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
         self.step, self.victim = step_and_victim(self.seed)
+        self.death = Death(self.stage, how(self.victim, self.rng), back_after_s=self.rng.uniform(0, BACK_AFTER_S))
         target = self.rng.choice(self.step.kinds)
         others = [kind for kind in KINDS if kind != target]
         self.rng.shuffle(others)
@@ -111,7 +117,7 @@ class Round:
             "persona": PERSONA,
             "customer_name": plan.name,
             "metadata": {"chaos": plan.tag},
-            "ring_timeout_s": 20 if plan.what.canceled_by_api else RINGS_OUT_AFTER_S,
+            "ring_timeout_s": plan.what.rings_out_after_s,
         }
         call = await self.stage.post("/api/v1/calls/", body, key=plan.tag)
         if plan.what.canceled_by_api:
@@ -120,7 +126,7 @@ class Round:
 
     async def _until_it_rings(self, plan: Plan) -> None:
         deadline = time.monotonic() + CANCELS_WITHIN_S
-        while time.monotonic() < deadline and not any(leg.ringing_at for leg in self._legs(plan)):
+        while time.monotonic() < deadline and not any(leg.ringing_at for leg in self._legs(plan)):  # noqa: ASYNC110  # a log is a file
             await asyncio.sleep(0.1)
         await asyncio.sleep(plan.answer_after_s)
 
@@ -149,15 +155,17 @@ class Round:
             rows = await self.database.calls([plan.tag for plan in self.plans])
             self.over_before = {tag for tag, found in rows.items() if found and all(row.status == "ended" for row in found)}
             try:
-                death = await choose(self.stage, self.database, self.victim, self.rng, self._in_flight(rows))
+                await find(self.death, self.victim, self.database, self.rng, self._in_flight(rows))
             except NotReached as missed:
                 return await self._given_up(str(missed))
-            death.strike()
-        await death.back()
-        kill = Kill(self.seed, self.step.name, self.victim, death.how, death.at, death.back_at)
+            self.death.strike()
+        await self.death.back()
+        kill = Kill(self.seed, self.step.name, self.victim, self.death.how, self.death.at, self.death.back_at)
+        if self.hurry:
+            (self.stage.folder / HURRY).write_text(str(time.monotonic()))
         await self._settled(kill)
         calls = [await self._judged(plan, kill) for plan in self.plans]
-        await self._clean_up(death)
+        await self._clean_up()
         return Result(kill, tuple(calls), trouble)
 
     def _in_flight(self, rows: dict[str, list[Row]]) -> list[str]:
@@ -168,13 +176,13 @@ class Round:
         now = time.monotonic()
         kill = Kill(self.seed, self.step.name, self.victim, How.KILLED, now, now)
         await self._settled(kill)
-        await self._clean_up(None)
+        await self._clean_up()
         return Result(kill, (), trouble)
 
     async def _settled(self, kill: Kill) -> None:
         """All calls have ended and all phones are let go; a minute after everything was back, whatever they do."""
         deadline = kill.back_at + STUCK_AFTER_S
-        while time.monotonic() < deadline and not await self._is_over():
+        while time.monotonic() < deadline and not await self._is_over():  # noqa: ASYNC110  # rows, and a file
             await asyncio.sleep(SETTLE_POLL_S)
         await asyncio.sleep(AFTERMATH_S)
 
@@ -202,13 +210,22 @@ class Round:
             over_before=plan.tag in self.over_before,
             judged_at=time.monotonic(),
         )
+        breaches = tuple(judge(facts, kill))
+        if breaches:
+            self._keep_facts(facts, kill, breaches)
         first = next(iter(calls), {"outcome": "", "ended_reason": "", "status": "unknown"})
         outcome = first["outcome"] or first["status"]
-        return Judged(plan.kind, saw(facts.legs), outcome, first["ended_reason"] or "", tuple(judge(facts, kill)))
+        return Judged(plan.kind, saw(facts.legs, plan), outcome, first["ended_reason"] or "", breaches)
 
-    async def _clean_up(self, death: Death | None) -> None:
+    def _keep_facts(self, facts: CallFacts, kill: Kill, breaches: tuple[Breach, ...]) -> None:
+        """What a broken promise is understood from, beside the processes' logs."""
+        with (self.stage.folder / "breaches.txt").open("a") as file:
+            file.write(f"{kill}\n{[str(breach) for breach in breaches]}\n{pformat(facts, width=160)}\n\n")
+
+    async def _clean_up(self) -> None:
         """The next kill finds no call and no phone of this one."""
-        if death is not None and death.how == How.EMPTIED:
+        (self.stage.folder / HURRY).unlink(missing_ok=True)
+        if self.death.how == How.EMPTIED:
             self.stage.restore_trunks()
         for plan in self.plans:
             for row in (await self.database.calls([plan.tag]))[plan.tag]:
@@ -226,9 +243,10 @@ class Round:
         await self.stage.emulator.forget()
 
 
-async def one_kill(stage: Stage, database: Database, seed: int, *, number_from: int) -> Result:
+async def one_kill(stage: Stage, database: Database, seed: int, *, number_from: int, hurry: bool = False) -> Result:
     """Make kill `seed`, with the eight numbers from `number_from` on, which nobody has called before."""
+    began = time.monotonic()
     fell_before = {part.name: part.fell for part in stage.all_parts}
-    result = await Round(stage, database, seed, number_from).run()
+    result = await Round(stage, database, seed, number_from, hurry).run()
     fell = tuple(part.name for part in stage.all_parts if part.fell > fell_before[part.name])
-    return Result(result.kill, result.calls, result.trouble, fell)
+    return replace(result, fell=fell, took_s=time.monotonic() - began)

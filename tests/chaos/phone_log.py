@@ -11,6 +11,7 @@ from typing import Any
 class Happening(StrEnum):
     """What happens to a phone. A log knows others too, of which nobody asks anything."""
 
+    DIALLED = "dialled"  # the SIP service was asked to; its ringing time-out runs from here on
     INVITED = "invited"
     RINGING = "ringing"
     ANSWERED = "answered"
@@ -36,6 +37,7 @@ class Leg:
     number: str
     room: str
     invited_at: float
+    dialled_at: float | None = None
     ringing_at: float | None = None
     answered_at: float | None = None
     referred_at: float | None = None
@@ -69,9 +71,12 @@ class PhoneLog:
         """The legs of one number, in the order of their INVITEs."""
         legs: list[Leg] = []
         latest: dict[str, Leg] = {}
+        dialled: dict[str, float] = {}
         for it in self.of(number):
-            if it["what"] == Happening.INVITED:
-                latest[it["room"]] = Leg(number, it["room"], it["at"])
+            if it["what"] == Happening.DIALLED:
+                dialled[it["room"]] = it["at"]
+            elif it["what"] == Happening.INVITED:
+                latest[it["room"]] = Leg(number, it["room"], it["at"], dialled_at=dialled.get(it["room"], it["at"]))
                 legs.append(latest[it["room"]])
             elif it["room"] in latest:
                 _add(latest[it["room"]], it)

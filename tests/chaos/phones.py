@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+from google.protobuf.message import Message
 
 from ..e2e.phone_network import Leg, Phone, StandIn
 from ..e2e.phone_network.phone import Programme
@@ -25,10 +26,15 @@ from .phone_log import ENDS, Happening, read
 from .plans import KINDS, Plan
 
 # A turn of the persona is over when it has been silent for so long.
-TURN_S = 1.0
+TURN_S = 0.8
+# Between the opening and the greeting, on a busy machine, too.
+FIRST_TURN_S = 1.6
 # Somebody at a phone that says nothing waits longer than the product may leave them alone: else its fault would not be seen.
 PATIENCE_S = 50.0
 MID_SENTENCE_S = 0.7
+
+
+HURRY = "hurry"
 
 
 class Log:
@@ -50,6 +56,7 @@ class PlannedPhone(Phone):
         self._room = self._inviting = ""
         self._voices_logged = 0
         self._spoke_at = 0.0
+        self._leaving = False
         kind = plan.what
         self.programme = Programme(
             reject_with=kind.reject_with,
@@ -80,6 +87,8 @@ class PlannedPhone(Phone):
     def _wake(self) -> None:
         super()._wake()
         self._log_voices()
+        if self.in_call and not self._leaving and self._network.in_a_hurry and self.recording.voices_since(self._network.in_a_hurry):
+            self._spawn(self._leave())
 
     def _log_voices(self, *, over: bool = False) -> None:
         """Each voice when it begins, and when it has ended."""
@@ -95,7 +104,7 @@ class PlannedPhone(Phone):
 
     async def _converse(self) -> None:
         for line in self.plan.what.lines:
-            if not await self._persona_has_spoken():
+            if not await self._persona_has_spoken(FIRST_TURN_S if self._spoke_at == 0.0 else TURN_S):
                 return
             await self._network.declare(line, to=self.plan.name)
             self._write("says", detail=line)
@@ -104,18 +113,17 @@ class PlannedPhone(Phone):
             self._write("said", detail=line)
         if self.plan.what.hangs_up_mid_sentence and await self._persona_speaks():
             await asyncio.sleep(MID_SENTENCE_S)
-            if self.in_call:
-                await self.hangs_up_now()
+            await self._leave()
         while await self._persona_speaks():
             self._spoke_at = self.recording.last_voice_at
 
-    async def _persona_has_spoken(self) -> bool:
-        """Wait until the persona has said something since we did, and is silent. False: the call is over."""
+    async def _persona_has_spoken(self, silent_s: float) -> bool:
+        """Wait until the persona has said something since we did, and is silent so long. False: the call is over."""
         while await self._persona_speaks():
             quiet_s = time.monotonic() - self.recording.last_voice_at
-            if quiet_s >= TURN_S:
+            if quiet_s >= silent_s:
                 return True
-            await asyncio.sleep(min(TURN_S - quiet_s, 0.1))
+            await asyncio.sleep(min(silent_s - quiet_s, 0.1))
         return False
 
     async def _persona_speaks(self) -> bool:
@@ -124,10 +132,15 @@ class PlannedPhone(Phone):
         while self.in_call and not self.recording.voices_since(since + 0.02):
             if time.monotonic() - since > PATIENCE_S:
                 self._write("gave_up")
-                await self.hangs_up_now()
+                await self._leave()
                 return False
             await asyncio.sleep(0.05)
         return self.in_call
+
+    async def _leave(self) -> None:
+        if self.in_call and not self._leaving:
+            self._leaving = True
+            await self.hangs_up_now()
 
 
 class PlannedNetwork(StandIn):
@@ -138,6 +151,19 @@ class PlannedNetwork(StandIn):
         self._folder, self._log = folder, log
         self._http = httpx2.AsyncClient(base_url=emulator, timeout=5)
         self._voices: dict[str, bytes] = {}
+        # From this moment (monotonic seconds) on, who hears the persona hangs up; 0: nobody is in a hurry.
+        self.in_a_hurry = 0.0
+
+    async def follow_the_hurry(self) -> None:
+        """Do as the rig says, until cancelled: where its file is, callees come to an end soon."""
+        while True:
+            file = self._folder / HURRY
+            self.in_a_hurry = float(file.read_text() or 0) if file.exists() else 0.0
+            await asyncio.sleep(0.2)
+
+    async def _dial(self, request: Any, given_up_at: float) -> Message:
+        self._log.write(at=time.monotonic(), number=request.call_to, what=Happening.DIALLED, room=request.room_name)
+        return await super()._dial(request, given_up_at)
 
     def invite(self, call: StandInCall) -> None:
         number = call.request.call_to
@@ -178,8 +204,10 @@ async def serve(arguments: argparse.Namespace) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     async with network:
+        hurry = asyncio.create_task(network.follow_the_hurry())
         (arguments.folder / f"ready.{os.getpid()}").touch()
         await stop.wait()
+        hurry.cancel()
 
 
 if __name__ == "__main__":

@@ -6,24 +6,20 @@ from pathlib import Path
 from typing import Any
 
 GREETING = "Diga, por favor."
-NOTED = "Fica o pedido para duas pessoas."
 LONG_STORY = "Servimos almoços a partir do meio-dia e jantares a partir das sete da tarde, todos os dias menos à segunda-feira."
 PUTS_THROUGH = "Vou passar a chamada, só um momento."
-NOBODY_THERE = "Ninguém atendeu. Quer deixar recado?"
-GOODBYE = "Obrigada. Boa continuação!"
+NOBODY_THERE = "Ninguém atendeu. Ligamos mais tarde, boa tarde!"
+GOODBYE = "Fica o pedido. Boa continuação!"
 
 ENDS = {"assistant": GOODBYE, "tool": {"name": "end_call", "arguments": {"reason": "goodbye"}}}
 TRANSFERS = {"assistant": PUTS_THROUGH, "tool": {"name": "transfer_to_human", "arguments": {}}}
 
 WISH = "Queria uma mesa para duas pessoas."
-THAT_IS_ALL = "É tudo, obrigado."
 ASKS_HOURS = "A que horas abrem?"
 ASKS_FOR_A_PERSON = "Queria falar com uma pessoa."
-NO_NEED = "Não é preciso, obrigado."
 OPTS_OUT = "Não me liguem mais, por favor."
 
 BUSY = 486
-RINGS_OUT_AFTER_S = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +36,7 @@ class Kind:
     hangs_up_mid_sentence: bool = False
     transfer_result: int = 200
     canceled_by_api: bool = False
+    rings_out_after_s: int = 5
 
     @property
     def talks(self) -> bool:
@@ -50,8 +47,8 @@ KINDS: dict[str, Kind] = {
     "talks": Kind(
         outcome="answered",
         reason="assistant.end_call",
-        lines=(WISH, THAT_IS_ALL),
-        turns=({"assistant": GREETING}, {"assistant": NOTED}, ENDS),
+        lines=(WISH,),
+        turns=({"assistant": GREETING}, ENDS),
     ),
     "busy": Kind(outcome="busy", reason="dial.busy", reject_with=BUSY),
     "no_answer": Kind(outcome="no_answer", reason="dial.no_answer", answers=False),
@@ -68,12 +65,12 @@ KINDS: dict[str, Kind] = {
     "transfer_refused": Kind(
         outcome="answered",
         reason="assistant.end_call",
-        lines=(ASKS_FOR_A_PERSON, NO_NEED),
-        turns=({"assistant": GREETING}, TRANSFERS, {"assistant": NOBODY_THERE}, ENDS),
+        lines=(ASKS_FOR_A_PERSON,),
+        turns=({"assistant": GREETING}, TRANSFERS, {**ENDS, "assistant": NOBODY_THERE}),
         transfer_result=BUSY,
     ),
     "opt_out": Kind(outcome="answered", reason="callee.requested_opt_out", lines=(OPTS_OUT,)),
-    "canceled": Kind(outcome="canceled", reason="api.canceled", answers=False, canceled_by_api=True),
+    "canceled": Kind(outcome="canceled", reason="api.canceled", answers=False, canceled_by_api=True, rings_out_after_s=20),
 }
 
 

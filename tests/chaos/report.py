@@ -16,10 +16,10 @@ TOTALS = "| step | victim | kills | calls | failures |"
 FAILURES = "| seed | step | victim | how | call | what was broken |"
 INTRODUCTION = """# Kills
 
-What came of killing: `python3 dev.py chaos N --seed S --keep` adds to this page. A kill has eight calls of eight kinds in flight, brings one
-of them to the named step, kills the victim with SIGKILL (or stops it for 20 s), starts it again, and judges every call by what its phone
-wrote down: rings, outcome, seconds alone, turns. A failure is a broken promise to one callee, or a step that was not reached; its seed
-alone makes it again: `python3 dev.py chaos 1 --seed SEED`.
+What came of killing: `python3 dev.py chaos N --seed S --keep` adds to this page. A kill has eight calls of eight kinds in flight, brings
+one of them to the named step, kills the victim with SIGKILL (or stops it for 20 s), starts it again, and judges every call by what its
+phone wrote down: rings, outcome, seconds alone, turns. A failure is a broken promise to one callee, or a step that was not reached; its
+seed alone makes it again: `python3 dev.py chaos 1 --seed SEED`.
 """
 
 
@@ -27,7 +27,7 @@ def line(result: Result) -> str:
     """One kill, as it is shown when it is over."""
     kill = result.kill
     calls = ", ".join(f"{call.kind}: {call.outcome}" + (" ✗" if call.breaches else "") for call in result.calls)
-    head = f"{kill.seed}: {kill.step} × {kill.victim} {kill.how}, back after {kill.outage_s:.1f} s: {calls}"
+    head = f"{kill.seed}: {kill.step} × {kill.victim} {kill.how}, back after {kill.outage_s:.1f} s, over in {result.took_s:.0f} s: {calls}"
     more = [f"    {kind}: {breach}" for kind, breach in result.breaches]
     more += [f"    trouble: {result.trouble}"] if result.trouble else []
     more += [f"    ended by itself and was started again: {', '.join(result.fell)}"] if result.fell else []

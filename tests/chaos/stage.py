@@ -167,7 +167,11 @@ def _phones(folder: Path, livekit: LiveKitServer, redis: RedisServer, emulator: 
     product = Product({"PATH": "/usr/bin:/bin", "PYTHONPATH": str(REPOSITORY), "PHONES_API_SECRET": livekit.api_secret}, folder, port=0)
     product.environment["DJANGO_SETTINGS_MODULE"] = "tests.settings"
     part = Part(Process(product.program("phones", *command), folder / "phones.log"), lambda: False)
-    part.ready = lambda: (folder / f"ready.{part.process.pid}").exists()
+
+    def is_ready() -> bool:
+        return (folder / f"ready.{part.process.pid}").exists()  # of the process that is there now
+
+    part.ready = is_ready
     return part
 
 

@@ -8,7 +8,7 @@ import pytest
 from .facts import CallFacts, How, Kill, ModelTurn, Saw, Victim, saw
 from .judge import judge
 from .phone_log import Leg
-from .plans import GREETING, KINDS, NOTED, Plan
+from .plans import GOODBYE, GREETING, KINDS, Plan
 from .truths import EXCUSES, TRUE_OUTCOMES
 
 ROOM = "call_restaurante_1"
@@ -28,13 +28,13 @@ def row(**columns: Any) -> dict[str, Any]:
 
 def talked(**changes: Any) -> Leg:
     """A phone that was picked up at 101 and let go at 125, and never heard nothing for long."""
-    leg = Leg("+351910000001", ROOM, 100, 100, 101, ended_at=125, ended_how="bye_received")
-    leg.voices, leg.spoke_at = [(101.5, 109), (111, 118), (119, 124)], [110, 118.5]
+    leg = Leg("+351910000001", ROOM, 100, 100, 100, 101, ended_at=125, ended_how="bye_received")
+    leg.voices, leg.spoke_at = [(101.5, 108), (111, 116), (119, 124)], [109.5, 117]
     return replace(leg, **changes)
 
 
 def rang(until: float, how: str = "canceled") -> Leg:
-    return Leg("+351910000001", ROOM, 100, 100, ended_at=until, ended_how=how)
+    return Leg("+351910000001", ROOM, 100, 100, 100, ended_at=until, ended_how=how)
 
 
 def promises(facts: CallFacts, kill: Kill = KILL) -> list[str]:
@@ -97,7 +97,7 @@ OUTCOMES = ("answered", "voicemail", "busy", "no_answer", "declined", "unreachab
 
 @pytest.mark.parametrize("seen", Saw)
 def test_what_the_phone_saw_is_read_from_its_log(seen: Saw) -> None:
-    assert saw(SEEN[seen]) == seen
+    assert saw(SEEN[seen], plan()) == seen
 
 
 @pytest.mark.parametrize("seen", Saw)
@@ -144,6 +144,12 @@ def test_an_undisturbed_call_of_each_kind_is_let_pass(kind: str) -> None:
     assert promises(facts(plan=plan(kind), calls=[row(outcome=what.outcome, ended_reason=what.reason)], legs=legs), HARMLESS) == []
 
 
+def test_a_callee_in_a_hurry_may_hang_up() -> None:
+    hung_up = row(ended_reason="callee.hangup")
+    assert promises(facts(calls=[hung_up]), HARMLESS) == ["goes on undisturbed"]
+    assert promises(facts(calls=[hung_up], legs=[talked(ended_how="bye_sent")]), HARMLESS) == []
+
+
 def test_a_call_that_nobody_dialled_and_nobody_will_is_found() -> None:
     given_up = row(outcome="failed", ended_reason="error.platform.worker_lost", dialing_at=None)
     assert promises(facts(calls=[given_up], legs=[])) == ["is dialled in the end"]
@@ -179,10 +185,15 @@ def test_a_lost_turn_is_found() -> None:
 
 
 def test_a_turn_that_was_being_spoken_at_the_death_may_be_missing() -> None:
-    said = [ModelTurn("assistant", NOTED, at=118.8, lasts_s=1.5), ModelTurn("user", "É tudo.", at=119.2)]
+    said = [ModelTurn("assistant", GOODBYE, at=118.8, lasts_s=1.5), ModelTurn("user", "É tudo.", at=119.2)]
     assert promises(facts(model_turns=said)) == []
+
+
+def test_a_turn_that_the_callee_spoke_into_may_be_missing() -> None:
+    spoken_into = talked(spoke_at=[110.5])
+    assert promises(facts(model_turns=[ModelTurn("assistant", GREETING, at=105, lasts_s=1.5)], legs=[spoken_into])) == []
 
 
 def test_a_turn_that_was_made_and_never_heard_may_be_missing() -> None:
     silent = talked(voices=[(101.5, 104), (116, 124)])
-    assert promises(facts(model_turns=[ModelTurn("assistant", NOTED, at=105, lasts_s=2)], legs=[silent])) == []
+    assert promises(facts(model_turns=[ModelTurn("assistant", GOODBYE, at=105, lasts_s=2)], legs=[silent])) == []
