@@ -46,7 +46,7 @@ class Death:
             self.part.kill()
 
     async def back(self) -> None:
-        """Return when all is there again."""
+        """Return when the work is done again: by the victim, or, where it has a twin, by that one, while the victim starts."""
         if self.how == How.STOPPED:
             await asyncio.sleep(STOPPED_S)
             if self.part is None:
@@ -58,11 +58,14 @@ class Death:
             if self.how == How.EMPTIED:
                 self.stage.empty_redis()
             self.part.start()
-        if self.part is not None:
+        if self.part is not None and not self.has_a_twin:
             await self.part.until_ready()
+        if self.part is not None or self.how == How.STOPPED:
             self.back_at = time.monotonic()
-        elif self.how == How.STOPPED:
-            self.back_at = time.monotonic()
+
+    @property
+    def has_a_twin(self) -> bool:
+        return any(self.part in parts and len(parts) > 1 for parts in self.stage.parts.values())
 
 
 async def find(death: Death, victim: Victim, database: Database, rng: random.Random, call_ids: Iterable[str]) -> None:

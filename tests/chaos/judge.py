@@ -19,6 +19,8 @@ from .truths import (
     TRUE_OUTCOMES,
 )
 
+# Less than the opening's voice lasts, as fast as the rig's personas speak; and the share of a turn that a line with losses brings over.
+OPENING_S = 6.5
 HEARD_SHARE = 0.7
 A_MOMENT_S = 1.0
 A_BREATH_S = 0.1
@@ -130,7 +132,7 @@ def _nothing_lost(facts: CallFacts, kill: Kill) -> Iterator[Breach]:
         for leg in facts.legs_of(call):
             kept = facts.turns.get(call["id"], [])
             for turn in facts.model_turns:
-                if _was_finished(turn, leg, kill) and not any(_same(turn, one) for one in kept):
+                if _was_finished(turn, leg, kill, facts.model_turns) and not any(_same(turn, one) for one in kept):
                     yield Breach("every finished turn kept", f"{turn.role} «{turn.text}» is not in the transcript")
 
 
@@ -138,23 +140,28 @@ def _same(turn: ModelTurn, kept: dict[str, Any]) -> bool:
     return kept["role"] == turn.role and kept["text"].strip() == turn.text.strip()
 
 
-def _was_finished(turn: ModelTurn, leg: Leg, kill: Kill) -> bool:
+def _was_finished(turn: ModelTurn, leg: Leg, kill: Kill, all_turns: list[ModelTurn]) -> bool:
     """Whether the turn was over for certain, early enough before the death of who would write it."""
     over_at = leg.ended_at if leg.ended_at is not None else float("inf")
     written_until = min(over_at, kill.at) if kill.victim in HOLDERS else over_at
-    finished_at = turn.at if turn.role == "user" else _heard_out_at(turn, leg)
-    return bool(turn.text.strip()) and leg.answered_at is not None and finished_at <= written_until - BEING_WRITTEN_S
+    if leg.answered_at is None or not turn.text.strip():
+        return False
+    if turn.role == "user":
+        return turn.at <= written_until - BEING_WRITTEN_S
+    said_s = sum(other.lasts_s for other in all_turns if other.role == "assistant" and other.at <= turn.at)
+    return _heard_out_at(turn, leg, voice_s=OPENING_S + HEARD_SHARE * said_s) <= written_until - BEING_WRITTEN_S
 
 
-def _heard_out_at(turn: ModelTurn, leg: Leg) -> float:
+def _heard_out_at(turn: ModelTurn, leg: Leg, *, voice_s: float) -> float:
     """When the callee has certainly heard the whole of it: they spoke next, which they do in silence only; infinity where they did not.
 
-    The model is far ahead of the sound, and its greeting waits behind the opening: its own times do not tell.
+    The model is far ahead of the sound, and its greeting waits behind the opening: its own times do not tell. `voice_s` is what a
+    phone has heard when it has heard everything up to here.
     """
     for at in leg.spoke_at:
         if at >= turn.at + turn.lasts_s:
             spoke_over_it = any(at - A_BREATH_S <= begin <= at + SHORTEST_LINE_S for begin, _ in leg.voices)
-            heard = leg.heard_s(turn.at, at) >= HEARD_SHARE * turn.lasts_s
+            heard = leg.heard_s(leg.answered_at or at, at) >= voice_s
             return at if heard and not spoke_over_it else float("inf")
     return float("inf")
 

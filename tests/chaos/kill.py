@@ -145,6 +145,8 @@ class Round:
         for plan in others:
             self.tasks.append(asyncio.create_task(self._place_after(self.rng.uniform(0, lead_s), plan)))
         await asyncio.sleep(lead_s - self.step.takes_s)
+        for part in self.stage.all_parts:
+            await part.until_ready()  # who died last may still be starting
         scene = Scene(self.stage, self.database, target, self.rng, lambda: self.place(target))
         trouble = ""
         async with scene.holds:

@@ -29,7 +29,7 @@ def row(**columns: Any) -> dict[str, Any]:
 def talked(**changes: Any) -> Leg:
     """A phone that was picked up at 101 and let go at 125, and never heard nothing for long."""
     leg = Leg("+351910000001", ROOM, 100, 100, 100, 101, ended_at=125, ended_how="bye_received")
-    leg.voices, leg.spoke_at = [(101.5, 108), (111, 116), (119, 124)], [109.5, 117]
+    leg.voices, leg.spoke_at = [(101.5, 109), (111, 116), (119, 124)], [109.5, 117]
     return replace(leg, **changes)
 
 
@@ -195,5 +195,6 @@ def test_a_turn_that_the_callee_spoke_into_may_be_missing() -> None:
 
 
 def test_a_turn_that_was_made_and_never_heard_may_be_missing() -> None:
-    silent = talked(voices=[(101.5, 104), (116, 124)])
-    assert promises(facts(model_turns=[ModelTurn("assistant", GOODBYE, at=105, lasts_s=2)], legs=[silent])) == []
+    # The opening was broken off, and the callee spoke into the silence.
+    silent = talked(voices=[(101.5, 107), (111, 124)])
+    assert promises(facts(model_turns=[ModelTurn("assistant", GOODBYE, at=104, lasts_s=2)], legs=[silent])) == []
