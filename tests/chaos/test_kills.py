@@ -25,7 +25,7 @@ def test_thirty_seeds_in_a_row_meet_each_step_thrice_and_every_victim() -> None:
     assert set(victims) == set(Victim)
 
 
-@pytest.mark.e2e
+@pytest.mark.kills
 @pytest.mark.timeout(WITHIN_S)
 async def test_thirty_kills_break_no_promise() -> None:
     results = []
