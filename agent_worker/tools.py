@@ -113,6 +113,8 @@ class CallTools:
         await context.wait_for_playout()
         if not self._was_announced("transfer_to_human"):
             return self.words.tool_answers["announce_first"]
+        # The announcement took its time: this dials.
+        await self.controller.confirm()
         self.controller.transferring()
         self.conversation.ear.hold()
         try:

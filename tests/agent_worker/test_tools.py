@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from livekit.agents import RunContext
 
 from agent_worker.tools import ending_for
 from calls.models import Call
@@ -177,6 +178,25 @@ async def test_a_transfer_that_fails_leaves_the_callee_with_the_persona(call: Ca
         assert ended.ended_reason == "assistant.end_call"
         assert (await rig.events())[-4:] == ["in_progress", "transferring", "in_progress", "ended"]
         assert await tool_answers(rig) == [("transfer_to_human", WORDS["transfer_failed"]), ("end_call", "")]
+
+
+async def test_nobody_is_put_through_by_a_job_that_has_lost_the_call(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The announcement takes seconds in which the process may have stood still: what follows dials."""
+    waited: list[str] = []
+    wait_for_playout = RunContext.wait_for_playout
+
+    async def and_stands_still(context: RunContext[Any]) -> None:
+        await wait_for_playout(context)
+        await Call.objects.filter(pk=call.pk).aupdate(claim="another")
+        monkeypatch.setattr("agent_worker.controller.STALL_S", -1.0)
+        waited.append(context.function_call.name)
+
+    monkeypatch.setattr(RunContext, "wait_for_playout", and_stands_still)
+    turns = [GREETING, {"assistant": "Vou passar a chamada.", "tool": TRANSFER}]
+    async with rig_for(call, {"turns": turns}) as rig:
+        left = await rig.run(asks("Quero falar com uma pessoa."))
+        assert (waited, left.status, left.claim) == (["transfer_to_human"], "in_progress", "another")
+        assert "transferring" not in await rig.events()
 
 
 async def test_a_model_that_transfers_without_a_word_is_sent_back_to_say_it(call: Call) -> None:
