@@ -17,7 +17,14 @@ from .environment import HERE, PYTHON, environment
 TOOLS = HERE / ".tools/bin"
 LIVEKIT_SERVER = "github.com/livekit/livekit-server/cmd/server@v1.13.5"
 COVERAGE_BARS = ((100, ("accounts", "personas", "contacts", "calls")), (90, ("agent_worker",)))
-ON_POSTGRESQL = ("tests/accounts", "tests/personas", "tests/contacts", "tests/calls", "tests/chamada")
+ON_POSTGRESQL = (
+    "tests/accounts",
+    "tests/personas",
+    "tests/contacts",
+    "tests/calls",
+    "tests/chamada",
+    "tests/agent_worker/test_database.py",
+)
 
 
 class Steps:
