@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 from django.conf import settings
+from django.db import Error
 
 from calls.briefing import brief
 from calls.dial_results import result_of
@@ -21,13 +22,13 @@ from personas.exceptions import PersonaError
 
 from .backlog import Backlog
 from .controller import CallController, NotOursAnyMore
-from .database import DatabaseAway, in_database_before
+from .database import DatabaseAway, in_database, in_database_before
 from .endings import Ending, after_answer, write_end
 from .journal import Journal
 from .lines.base import Endpoint, Line, LineLost
 from .persona import Persona
 from .spool import Page
-from .watchdogs import Patience
+from .watchdogs import Patience, Watchdogs
 
 log = structlog.get_logger(__name__)
 
@@ -57,7 +58,10 @@ async def run_call(
     with structlog.contextvars.bound_contextvars(call=call_id):
         call = await _claimed(call_id=call_id, claim=claim, worker=worker)
         if call is None:
-            await line.hang_up()
+            # Nobody else is in the room of a call that has ended. In another's people may be talking: a LiveKit that restarts dispatches
+            # anew to every room that it finds.
+            if await _is_over(call_id):
+                await line.hang_up()
             await line.aclose()
             return
         endpoint = endpoint or Endpoint(base_url=settings.OPENAI_BASE_URL, api_key=settings.OPENAI_API_KEY)
@@ -88,6 +92,13 @@ async def _claimed(*, call_id: str, claim: str, worker: str) -> Call | None:
     return call
 
 
+async def _is_over(call_id: str) -> bool:
+    try:
+        return await in_database(Call.objects.filter(pk=call_id, status=Status.ENDED).exists)
+    except Error:
+        return False
+
+
 class _Run:
     """The parts of one call, and the order in which they act."""
 
@@ -100,9 +111,11 @@ class _Run:
         self.answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self.persona: Persona | None = None
         self._work: list[asyncio.Task[Any]] = []
+        self._held_still: Watchdogs | None = None
         line.on_callee_left(self._callee_left)
         line.on_ringing(self.controller.rings)
         line.on_digit(self._digit)
+        line.on_outage(self._outage)
 
     async def to_the_end(self) -> None:
         """Dial, talk, end. A job that is cancelled (its worker is forced to stop) still ends its call."""
@@ -220,6 +233,15 @@ class _Run:
         if self.persona is not None:
             self.persona.conversation.cut()
         self.controller.callee_left(why)
+
+    def _outage(self, away: bool) -> None:
+        """While nobody can be heard, silence is nobody's."""
+        if away and self.persona is not None:
+            self._held_still = self.persona.conversation.watchdogs
+            self._held_still.pause()
+        elif not away and self._held_still is not None:
+            self._held_still.resume(time.monotonic())
+            self._held_still = None
 
     def _digit(self, digit: str) -> None:
         self.controller.note("digit", facts={"digit": digit})

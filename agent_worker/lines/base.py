@@ -50,6 +50,7 @@ class Line(ABC):
         self.callee_left: Callable[[str], None] = _nobody_listens
         self.digit_pressed: Callable[[str], None] = _nobody_listens
         self.rings: Callable[[], None] = lambda: None
+        self.is_away: Callable[[bool], None] = lambda _away: None
 
     def on_callee_left(self, callback: Callable[[str], None]) -> None:
         """`callback(reason)` when the callee is gone; the reason is the line's own word, for the log."""
@@ -62,6 +63,11 @@ class Line(ABC):
     def on_ringing(self, callback: Callable[[], None]) -> None:
         """`callback()` when the callee's phone rings. A line that cannot tell never calls it."""
         self.rings = callback
+
+    def on_outage(self, callback: Callable[[bool], None]) -> None:
+        """`callback(True)` when the line carries no sound for a while, `callback(False)` when it does again or is given up. A line that
+        cannot tell never calls it."""
+        self.is_away = callback
 
     @abstractmethod
     async def attach(self, session: AgentSession[Any], agent: Agent) -> None:

@@ -27,6 +27,12 @@ TRANSFER_RINGS_S = 25
 HANG_UP_TRIES = 12
 BETWEEN_TRIES_S = 0.5
 STATUS = "sip.callStatus"
+# livekit-sip hangs up when it is told so by this (facts: livekit-stack §3.7).
+END_CALL = "lk.sip.EndCall"
+ENDS_CALL_WITHIN_S = 3.0
+# A LiveKit that restarts in 3 s has job and callee back, one after the other, within ten. Who hears nothing for longer than this is let go.
+RETURNS_WITHIN_S = 20.0
+LINE_LOST = "LINE_LOST"
 
 
 class PhoneLine(Line):
@@ -41,12 +47,16 @@ class PhoneLine(Line):
         self._room_name = context.job.room.name
         self._synchronizer: TranscriptSynchronizer | None = None
         self._hung_up = False
+        self._callee_is_gone = asyncio.Event()
+        self._outage: asyncio.TimerHandle | None = None
         self._hanging_up = asyncio.Lock()
         self._handlers: list[tuple[str, Any]] = [
             ("participant_connected", self._joined),
             ("participant_attributes_changed", self._attributes_changed),
             ("participant_disconnected", self._left),
             ("sip_dtmf_received", self._digit),
+            ("reconnecting", self._reconnecting),
+            ("reconnected", self._reconnected),
             ("disconnected", self._disconnected),
         ]
         for event, handler in self._handlers:
@@ -91,14 +101,26 @@ class PhoneLine(Line):
                 return
             for attempt in range(1, HANG_UP_TRIES + 1):
                 try:
-                    await self._gateway.delete_room(self._room_name)
+                    self._hung_up = await self._gateway.delete_room(self._room_name) or await self._let_callee_go()
                 except GatewayError as error:
                     log.warning("room could not be deleted", kind=error.kind, attempt=attempt)
-                    await asyncio.sleep(BETWEEN_TRIES_S * min(attempt, 8))
-                else:
-                    self._hung_up = True
+                if self._hung_up:
                     return
+                await asyncio.sleep(BETWEEN_TRIES_S * min(attempt, 8))
             log.error("line could not be closed")
+
+    async def _let_callee_go(self) -> bool:
+        """A Redis that came back empty has forgotten the room; job and callee are in it all the same. Raises GatewayError."""
+        if not self._room.isconnected() or CALLEE not in self._room.remote_participants:
+            return True
+        log.warning("LiveKit does not know the room of this call")
+        try:
+            async with asyncio.timeout(ENDS_CALL_WITHIN_S):
+                await self._room.local_participant.perform_rpc(destination_identity=CALLEE, method=END_CALL, payload="{}")
+                await self._callee_is_gone.wait()
+        except (rtc.RpcError, TimeoutError) as error:
+            log.warning("callee's phone did not answer that it hangs up", error=type(error).__name__)
+        return self._callee_is_gone.is_set() or await self._gateway.remove_forgotten_callee(self._room_name)
 
     async def transfer(self, to: str) -> None:
         try:
@@ -108,6 +130,7 @@ class PhoneLine(Line):
             raise TransferFailed(sip_status_code=refused.sip_status_code, sip_status=refused.reason) from refused
 
     async def aclose(self) -> None:
+        self._line_is_back()
         for event, handler in self._handlers:
             self._room.off(event, handler)  # type: ignore[arg-type]
         if self._synchronizer is not None:
@@ -118,6 +141,8 @@ class PhoneLine(Line):
 
     def _joined(self, participant: rtc.RemoteParticipant) -> None:
         if participant.identity == CALLEE:
+            if self._room.isconnected():
+                self._line_is_back()
             self._status(participant.attributes.get(STATUS, ""))
 
     def _attributes_changed(self, changed: dict[str, str], participant: rtc.Participant) -> None:
@@ -130,14 +155,47 @@ class PhoneLine(Line):
             self.rings()
 
     def _left(self, participant: rtc.RemoteParticipant) -> None:
-        if participant.identity == CALLEE:
-            reason = participant.disconnect_reason
-            self.callee_left("UNKNOWN_REASON" if reason is None else rtc.DisconnectReason.Name(reason))
+        if participant.identity != CALLEE:
+            return
+        reason = participant.disconnect_reason or rtc.DisconnectReason.UNKNOWN_REASON
+        if self._outage is not None and reason == rtc.DisconnectReason.UNKNOWN_REASON:
+            # Our own connection is being made anew, and nobody has said that they left.
+            return
+        self._gone(rtc.DisconnectReason.Name(reason))
+
+    def _gone(self, why: str) -> None:
+        self._line_is_back()
+        self._callee_is_gone.set()
+        self.callee_left(why)
+
+    # -- a LiveKit that restarts ------------------------------------------------------------------------------------
+
+    def _reconnecting(self) -> None:
+        if self._outage is None:
+            log.warning("connection to the room is lost")
+            self._outage = asyncio.get_running_loop().call_later(RETURNS_WITHIN_S, self._gone, LINE_LOST)
+            self.is_away(True)  # noqa: FBT003  # there is one thing to say
+
+    def _reconnected(self) -> None:
+        log.info("connection to the room is back")
+        if (callee := self._room.remote_participants.get(CALLEE)) is not None:
+            self._line_is_back()
+            # The library asked for their sound as soon as it saw them, when nothing could be sent yet.
+            for publication in callee.track_publications.values():
+                publication.set_subscribed(True)
+
+    def _line_is_back(self) -> None:
+        if self._outage is not None:
+            log.info("outage of the line is over")
+            self._outage.cancel()
+            self._outage = None
+            self.is_away(False)  # noqa: FBT003
 
     def _digit(self, dtmf: rtc.SipDTMF) -> None:
         if dtmf.participant is not None and dtmf.participant.identity == CALLEE:
             self.digit_pressed(dtmf.digit)
 
     def _disconnected(self, reason: rtc.DisconnectReason.ValueType) -> None:
-        """The room has let go of us: with it, the callee."""
-        self.callee_left(rtc.DisconnectReason.Name(reason))
+        """The room has let go of us: with it, the callee. Without a reason: it could not be reached again."""
+        unknown = reason == rtc.DisconnectReason.UNKNOWN_REASON
+        self._gone(LINE_LOST if unknown else rtc.DisconnectReason.Name(reason))

@@ -14,7 +14,7 @@ from agent_worker import caller
 from agent_worker.caller import run_call
 from agent_worker.lines.base import LineLost
 from agent_worker.lines.sandbox import SandboxLine
-from calls import cancellation
+from calls import cancellation, lifecycle
 from calls.exceptions import DialFailed, FailureKind
 from calls.gateway import Answer
 from calls.models import Call
@@ -108,8 +108,29 @@ async def test_a_call_that_cannot_be_claimed_is_left_to_the_queue_and_nobody_is_
         await run_call(call_id=str(call.pk), claim=call.claim, line=line, worker="job:test")
         outage.away = False
         assert isinstance(line, QuietLine)
-        assert (line.dials, line.closings, rig.emulator.sessions) == (0, 1, [])
+        # Nor is the room deleted: whose it is, nobody can say now.
+        assert (line.dials, line.closings, rig.emulator.sessions) == (0, 0, [])
         assert (await rig.ended()).status == "dispatched"
+
+
+async def test_a_job_that_is_dispatched_to_a_room_where_people_talk_leaves_them_alone(call: Call) -> None:
+    """A LiveKit that restarts dispatches anew to every room that it finds."""
+    async with rig_for(call) as rig:
+        first = await sync_to_async(lifecycle.claim_for_dial)(call_id=call.pk, claim=call.claim, by="job:1", worker="job:1")
+        assert first is not None
+        line = rig.make_line(stays, QuietLine)
+        assert isinstance(line, QuietLine)
+        assert (await rig.run_on(line)).status == "dialing"
+        assert (line.dials, line.closings) == (0, 0)
+
+
+async def test_the_room_of_a_call_that_was_canceled_before_the_dial_is_closed(call: Call) -> None:
+    await Call.objects.filter(pk=call.pk).aupdate(cancel_requested_at=timezone.now(), cancel_reason="api.canceled")
+    async with rig_for(call) as rig:
+        line = rig.make_line(stays, QuietLine)
+        assert isinstance(line, QuietLine)
+        assert how(await rig.run_on(line)) == ("canceled", "api.canceled", "client", "none")
+        assert (line.dials, line.closings) == (0, 1)
 
 
 async def test_a_database_that_is_back_in_a_moment_is_waited_for_with_the_claim(
@@ -261,6 +282,21 @@ async def test_a_callee_who_stays_silent_is_asked_once_and_then_left(call: Call)
         ended = await rig.run(stays)
         assert how(ended) == ("answered", "limit.silence", "platform", "none")
         assert [text for _, text in await rig.said()] == [OPENING, GREETING, "Está a ouvir-me?", "Então até outra altura."]
+
+
+async def test_silence_is_nobodys_while_the_line_is_away(call: Call) -> None:
+    async def does(callee: Caller) -> None:
+        await callee.listen()
+        assert rig.line is not None
+        rig.line.is_away(True)
+        await asyncio.sleep(3)
+        rig.line.is_away(False)
+
+    async with rig_for(call, {"turns": [{"assistant": GREETING}, {"assistant": "Está a ouvir-me?"}]}) as rig:
+        rig.impatient(silence_s=2.0)
+        ended = await rig.run(does)
+        assert how(ended) == ("answered", "callee.hangup", "callee", "none")
+        assert [text for _, text in await rig.said()] == [OPENING, GREETING]
 
 
 async def test_the_end_of_the_time_is_announced_and_then_it_ends(version: PersonaVersion) -> None:

@@ -12,8 +12,10 @@ from agent_worker.endings import NOT_OURS, after_answer
 from calls import lifecycle
 from calls.models import Call
 from calls.states import EndedBy, Reason
-from contacts.models import SuppressionReason
+from contacts.models import Suppression, SuppressionReason
 from tests.agent_worker.calling import dispatched_call
+from tests.agent_worker.outages import Outage
+from tests.agent_worker.waiting import until
 from tests.factories import MembershipFactory, published_version
 
 HANGS_UP = after_answer(Reason.CALLEE_HANGUP, EndedBy.CALLEE)
@@ -61,6 +63,7 @@ async def test_what_the_callee_decided_stands_whoever_hangs_up(controller: CallC
         ("PARTICIPANT_REMOVED", "callee.hangup", "callee", "none"),
         ("UNKNOWN_REASON", "error.carrier.media", "carrier", "carrier"),
         ("MEDIA_FAILURE", "error.carrier.media", "carrier", "carrier"),
+        ("LINE_LOST", "error.platform.internal", "platform", "platform"),
     ],
 )
 async def test_a_callee_who_is_gone_ends_the_call_whatever_the_reason(
@@ -149,6 +152,16 @@ async def test_a_job_that_stood_still_reads_its_claim_again(
         await controller.confirm()
 
 
+async def test_a_last_sentence_is_not_spoken_into_a_call_that_another_holds(
+    controller: CallController, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    controller.finish(HANGS_UP)
+    monkeypatch.setattr(controllers, "STALL_S", -1.0)
+    assert await controller.is_still_ours() is True
+    await Call.objects.filter(pk=call.pk).aupdate(claim="another")
+    assert (await controller.is_still_ours(), controller.ended.result()) == (False, HANGS_UP)
+
+
 async def test_a_stall_that_the_clock_saw_is_not_forgotten(controller: CallController, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(controllers, "STALL_S", -1.0)
     watching = controller.start(controller.watch_the_clock())
@@ -178,6 +191,35 @@ async def test_a_state_of_a_call_that_another_ended_is_not_written(controller: C
     controller.rings()
     await controller.states_written(asyncio.get_running_loop().time() + 5)
     assert (await Call.objects.aget(pk=call.pk)).status == "ended"
+
+
+async def test_an_answer_that_is_written_late_was_given_when_it_was_given(controller: CallController, call: Call, outage: Outage) -> None:
+    outage.away = True
+    controller.open()
+    controller.answered()
+    assert controller.unwritten_answer != ""
+    await until(lambda: outage.failed >= 2)
+    outage.away = False
+    await controller.states_written(asyncio.get_running_loop().time() + 5)
+    answered_at = (await Call.objects.aget(pk=call.pk)).answered_at
+    assert (answered_at, controller.unwritten_answer) == (controller.answered_at, "")
+
+
+async def test_what_was_cancelled_is_taken_up_again(controller: CallController, call: Call, outage: Outage) -> None:
+    outage.away = True
+    controller.open()
+    controller.rings()
+    suppressing = controller.suppress(SuppressionReason.OPT_OUT_ON_CALL)
+    await until(lambda: outage.failed >= 2)
+    for task in (suppressing, controller._state_writer):
+        assert task is not None
+        task.cancel()
+        await asyncio.wait([task])
+    outage.away = False
+    controller.take_up_again()
+    controller.take_up_again()  # what runs is not begun twice
+    await until(lambda: controller.to_suppress is None)
+    assert await Suppression.objects.acount() == 1
 
 
 async def test_states_that_cannot_be_written_are_not_waited_for_for_ever(controller: CallController) -> None:

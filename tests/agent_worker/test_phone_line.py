@@ -29,6 +29,7 @@ from calls.exceptions import DialFailed, FailureKind
 from calls.gateway import Gateway
 from calls.models import Call
 from tests.agent_worker.calling import dispatched_call
+from tests.agent_worker.waiting import until
 from tests.factories import MembershipFactory, published_version
 from tests.numbers import pt_mobile
 
@@ -42,6 +43,7 @@ class LiveKit:
 
     asked: list[tuple[str, Message]] = field(default_factory=list)
     answers: dict[str, Any] = field(default_factory=dict)
+    present: list[api.ParticipantInfo] = field(default_factory=list)
 
     def of(self, method: str) -> list[Any]:
         return [request for name, request in self.asked if name == method]
@@ -52,6 +54,9 @@ class LiveKit:
             "CreateSIPParticipant": (api.CreateSIPParticipantRequest, api.SIPParticipantInfo(sip_call_id="SCL_1", participant_id="PA_1")),
             "TransferSIPParticipant": (api.TransferSIPParticipantRequest, api.SIPParticipantInfo()),
             "DeleteRoom": (api.DeleteRoomRequest, api.DeleteRoomResponse()),
+            "ListParticipants": (api.ListParticipantsRequest, api.ListParticipantsResponse(participants=self.present)),
+            "MutePublishedTrack": (api.MuteRoomTrackRequest, api.MuteRoomTrackResponse()),
+            "RemoveParticipant": (api.RoomParticipantIdentity, api.RemoveParticipantResponse()),
         }
         kind, good = kinds[method]
         self.asked.append((method, kind.FromString(await request.read())))
@@ -86,12 +91,13 @@ async def rig(settings: Any, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[R
             line.on_ringing(lambda: told.append("rings"))
             line.on_digit(lambda digit: told.append(f"digit {digit}"))
             line.on_callee_left(lambda why: told.append(f"left: {why}"))
+            line.on_outage(lambda away: told.append("away" if away else "back"))
             yield Rig(line, context.room, livekit, told, str(server.make_url("/")))
             await line.aclose()
 
 
 def participant(identity: str = "callee", **attributes: Any) -> Any:
-    return SimpleNamespace(identity=identity, attributes={}, disconnect_reason=None, **attributes)
+    return SimpleNamespace(**{"identity": identity, "attributes": {}, "disconnect_reason": None, "track_publications": {}, **attributes})
 
 
 async def test_the_dial_names_trunk_number_and_the_longest_times(rig: Rig) -> None:
@@ -134,6 +140,117 @@ async def test_a_line_that_cannot_be_closed_is_tried_anew_the_next_time(rig: Rig
     await rig.line.hang_up()
     await rig.line.hang_up()
     assert len(rig.livekit.of("DeleteRoom")) == 4
+
+
+FORGOTTEN = (404, {"code": "not_found", "msg": "requested room does not exist"})
+
+
+def stand_in_the_room(rig: Rig, monkeypatch: pytest.MonkeyPatch, asked_to_hang_up: Any) -> None:
+    """The job is in its room with the callee, whose SIP service answers so."""
+    monkeypatch.setattr(rig.room, "isconnected", lambda: True)
+    monkeypatch.setattr(rig.room, "_local_participant", SimpleNamespace(perform_rpc=asked_to_hang_up))
+    rig.room._remote_participants["callee"] = participant()
+
+
+async def test_a_callee_whose_room_livekit_has_forgotten_is_let_go_by_the_sip_service(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, Any]] = []
+
+    async def end_call(**request: Any) -> str:
+        asked.append(request)
+        del rig.room._remote_participants["callee"]
+        rig.room.emit("participant_disconnected", participant(disconnect_reason=Reason.CLIENT_INITIATED))
+        return "{}"
+
+    stand_in_the_room(rig, monkeypatch, end_call)
+    rig.livekit.answers["DeleteRoom"] = FORGOTTEN
+    await rig.line.hang_up()
+    assert asked == [{"destination_identity": "callee", "method": "lk.sip.EndCall", "payload": "{}"}]
+    assert ([method for method, _ in rig.livekit.asked], rig.told) == (["DeleteRoom"], ["left: CLIENT_INITIATED"])
+
+
+async def test_where_the_sip_service_does_not_answer_the_callee_is_taken_out_of_the_room(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def nobody_answers(**_: Any) -> str:
+        raise rtc.RpcError(1400, "Method not supported at destination")
+
+    stand_in_the_room(rig, monkeypatch, nobody_answers)
+    rig.livekit.answers["DeleteRoom"] = FORGOTTEN
+    rig.livekit.present = [api.ParticipantInfo(identity="callee", tracks=[api.TrackInfo(sid="TR_1")])]
+    await rig.line.hang_up()
+    assert [method for method, _ in rig.livekit.asked] == ["DeleteRoom", "ListParticipants", "MutePublishedTrack", "RemoveParticipant"]
+    assert rig.livekit.of("RemoveParticipant")[0].identity == "callee"
+
+
+async def test_a_callee_of_whom_nothing_is_heard_yet_is_asked_for_again(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def leaves_at_the_second_time(**_: Any) -> str:
+        if len(rig.livekit.of("DeleteRoom")) == 1:
+            raise rtc.RpcError(1502, "Response timeout")
+        rig.room.emit("participant_disconnected", participant())
+        return "{}"
+
+    stand_in_the_room(rig, monkeypatch, leaves_at_the_second_time)
+    rig.livekit.answers["DeleteRoom"] = FORGOTTEN
+    await rig.line.hang_up()
+    assert [method for method, _ in rig.livekit.asked] == ["DeleteRoom", "ListParticipants", "DeleteRoom"]
+
+
+async def test_a_forgotten_room_with_nobody_in_it_is_closed(rig: Rig) -> None:
+    rig.livekit.answers["DeleteRoom"] = FORGOTTEN
+    await rig.line.hang_up()
+    assert [method for method, _ in rig.livekit.asked] == ["DeleteRoom"]
+
+
+# -- a LiveKit that restarts: what the room tells, in the order in which it was seen to ------------------------------------
+
+
+async def test_a_callee_who_is_back_after_a_restart_never_left(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+    back = participant(track_publications={"TR_2": SimpleNamespace(set_subscribed=asked.append)})
+    rig.room.emit("reconnecting")
+    rig.room.emit("participant_disconnected", participant())
+    rig.room.emit("reconnecting")
+    assert rig.told == ["away"]
+    monkeypatch.setattr(rig.room, "isconnected", lambda: True)
+    rig.room._remote_participants["callee"] = back
+    rig.room.emit("participant_connected", back)
+    rig.room.emit("reconnected")
+    # What is asked for while the connection is still being made is lost.
+    assert (rig.told, asked) == (["away", "back"], [True])
+
+
+async def test_a_callee_who_comes_back_after_us_never_left(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig.room.emit("reconnecting")
+    rig.room.emit("participant_disconnected", participant())
+    monkeypatch.setattr(rig.room, "isconnected", lambda: True)
+    rig.room.emit("reconnected")
+    assert rig.told == ["away"]
+    rig.room.emit("participant_connected", participant())
+    assert rig.told == ["away", "back"]
+
+
+async def test_a_line_that_does_not_come_back_is_given_up(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent_worker.lines.phone.RETURNS_WITHIN_S", 0.01)
+    rig.room.emit("reconnecting")
+    rig.room.emit("participant_disconnected", participant())
+    await until(lambda: rig.told == ["away", "back", "left: LINE_LOST"])
+
+
+async def test_a_callee_who_hangs_up_while_the_line_comes_back_has_left(rig: Rig) -> None:
+    rig.room.emit("reconnecting")
+    rig.room.emit("participant_disconnected", participant(disconnect_reason=Reason.CLIENT_INITIATED))
+    assert rig.told == ["away", "back", "left: CLIENT_INITIATED"]
+
+
+async def test_a_room_that_cannot_be_reached_again_is_a_lost_line(rig: Rig) -> None:
+    rig.room.emit("reconnecting")
+    rig.room.emit("disconnected", Reason.UNKNOWN_REASON)
+    assert rig.told == ["away", "back", "left: LINE_LOST"]
+
+
+async def test_a_status_that_goes_backwards_says_nothing(rig: Rig) -> None:
+    back = participant(attributes={"sip.callStatus": "dialing"})
+    rig.room.emit("participant_connected", back)
+    rig.room.emit("participant_attributes_changed", {"sip.callStatus": "dialing"}, back)
+    assert rig.told == []
 
 
 async def test_a_transfer_goes_to_the_number_and_returning_is_success(rig: Rig) -> None:
@@ -221,7 +338,7 @@ async def test_a_job_whose_call_is_anothers_dials_nobody_and_ends(rig: Rig, tran
     context.job.metadata = json.dumps({"call_id": str(uuid.uuid4()), "persona": "restaurante", "claim": "t"})
     await entrypoint.entrypoint(context)
     assert shut == ["call ended"]
-    assert [method for method, _ in rig.livekit.asked] == ["DeleteRoom"]
+    assert rig.livekit.asked == []
 
 
 async def test_what_this_machine_kept_is_written_when_a_job_ends(transactional_db: None, settings: Any, tmp_path: Path) -> None:
