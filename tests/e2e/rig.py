@@ -212,8 +212,12 @@ class Rig:
         try:
             yield
         finally:
-            self.product.environment["SIP_TRUNK_ID"] = await make_trunk(self.livekit, self.network.address)
-            await self.restart_agent()
+            await self.renew_trunk()
+
+    async def renew_trunk(self) -> None:
+        """LiveKit gets a trunk, and there is an agent that knows it."""
+        self.product.environment["SIP_TRUNK_ID"] = await make_trunk(self.livekit, self.network.address)
+        await self.restart_agent()
 
     def _stop_agent(self) -> None:
         if self.product.agent is not None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from google.protobuf.duration_pb2 import Duration
-from livekit import api
+from livekit import api, rtc
 from livekit.protocol.models import ParticipantInfo
 from livekit.protocol.sip import CreateSIPParticipantRequest, SIPParticipantInfo, TransferSIPParticipantRequest
 
@@ -266,6 +266,16 @@ async def test_deleting_the_room_hangs_up(network: PhoneNetwork, lk: api.LiveKit
     await hang_up(lk, room)
     await phone.hung_up()
     assert phone.happenings == ["invited", "ringing", "answered", "bye_received"]
+
+
+async def test_who_is_in_the_room_can_have_the_phone_hung_up(network: PhoneNetwork, number: str, dial: Dial, far_end: FarEnd) -> None:
+    phone = network.phone(number).answers()
+    await dial()
+    # The answer to the request may come too late: who was asked leaves the room.
+    with suppress(rtc.RpcError):
+        await far_end.room.local_participant.perform_rpc(destination_identity=CALLEE, method="lk.sip.EndCall", payload="{}")
+    await phone.hung_up()
+    assert await far_end.callee_gone() == "CLIENT_INITIATED"
 
 
 async def test_deleting_the_room_stops_the_ringing(network: PhoneNetwork, lk: api.LiveKitAPI, room: str, number: str, dial: Dial) -> None:

@@ -23,6 +23,7 @@ RINGING_TIMEOUT_S = 180.0
 MAX_CALL_S = 24 * 3600.0
 TIMER_B_S = 32.0
 BYE_AFTER_TRANSFER_S = 1.0
+ANSWERS_END_CALL_WITHIN_S = 0.05
 # More than this waiting in WebRTC's queue is a delay that the line would keep for ever: silence is left out until it is gone.
 QUEUE_S = 0.06
 
@@ -48,6 +49,7 @@ class StandInCall(Leg):
         self._source = rtc.AudioSource(RATE, 1)
         self._to_room: deque[tuple[float, bytes]] = deque()
         self._ear = Ear()
+        self._heard: dict[str, asyncio.Future[Any]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     # The service's side
@@ -57,6 +59,8 @@ class StandInCall(Leg):
         self.room.on("disconnected", lambda _: self._ended.set())
         self.room.on("track_published", lambda publication, _: self._subscribe(publication))
         self.room.on("track_subscribed", lambda track, *_: self._listen(track))
+        self.room.on("track_unsubscribed", lambda track, *_: self._stop_listening(track))
+        self.room.on("reconnected", self._subscribe_all)
         try:
             await self.room.connect(self.network.livekit.url, self._token(), rtc.RoomOptions(auto_subscribe=False))
         except rtc.ConnectError as error:
@@ -104,10 +108,9 @@ class StandInCall(Leg):
             raise nobody_there() if self.phone is None and patience_s == TIMER_B_S else rang_out()
         if self._final.result() != 200:
             raise refused(self._final.result())
+        self.room.local_participant.register_rpc_method("lk.sip.EndCall", self._end_call)
         await self._status("active")
-        for participant in self.room.remote_participants.values():
-            for publication in participant.track_publications.values():
-                self._subscribe(publication)
+        self._subscribe_all()
 
     async def transfer(self, request: Any, _given_up_at: float) -> Message:
         """REFER: Empty when the phone's side took it, and the SIP leg leaves a second later. Raises RpcError when it did not."""
@@ -126,6 +129,11 @@ class StandInCall(Leg):
         asyncio.get_running_loop().call_later(BYE_AFTER_TRANSFER_S, self._ended.set)
         empty: Message = messages["Empty"]()
         return empty
+
+    def _end_call(self, _request: rtc.RpcInvocationData) -> str:
+        """Somebody in the room asks for the BYE."""
+        asyncio.get_running_loop().call_later(ANSWERS_END_CALL_WITHIN_S, self._ended.set)
+        return "{}"
 
     async def end(self, *, bye: bool) -> None:
         """Hang up, on the phone's side first, and leave the room. A second call does nothing."""
@@ -187,13 +195,23 @@ class StandInCall(Leg):
                 continue
             await self._source.capture_frame(rtc.AudioFrame(frame, RATE, 1, FRAME_SAMPLES))
 
+    def _subscribe_all(self) -> None:
+        for participant in self.room.remote_participants.values():
+            for publication in participant.track_publications.values():
+                self._subscribe(publication)
+
     def _subscribe(self, publication: rtc.RemoteTrackPublication) -> None:
         if publication.kind == rtc.TrackKind.KIND_AUDIO and self._final.done():
             publication.set_subscribed(True)
 
     def _listen(self, track: rtc.Track) -> None:
         if isinstance(track, rtc.RemoteAudioTrack):
-            self._spawn(self._hear(track))
+            self._heard[track.sid] = self._spawn(self._hear(track))
+
+    def _stop_listening(self, track: rtc.Track) -> None:
+        # Its stream does not end by itself when the whole room is left and joined again.
+        if (hearing := self._heard.pop(track.sid, None)) is not None:
+            hearing.cancel()
 
     async def _hear(self, track: rtc.RemoteAudioTrack) -> None:
         loop = asyncio.get_running_loop()
@@ -222,10 +240,11 @@ class StandInCall(Leg):
         if not self._final.done():
             self._final.set_result(status)
 
-    def _spawn(self, work: Any) -> None:
+    def _spawn(self, work: Any) -> "asyncio.Future[Any]":
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
 
 class Ear:
