@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import Error
 
 from calls.briefing import brief
-from calls.dial_results import result_of
+from calls.dial_results import result_of, retry_reason
 from calls.exceptions import DialFailed
 from calls.gateway import Answer
 from calls.lifecycle import claim_for_dial
@@ -185,7 +185,9 @@ class _Run:
         # Who cancels a call deletes its room first: then the dial's failure is not what ended it.
         await self.controller.look_for_orders()
         result = result_of(failure)
-        ending = Ending(outcome=result.outcome, reason=result.reason, ended_by=result.ended_by, fault=result.fault)
+        ending = Ending(
+            outcome=result.outcome, reason=result.reason, ended_by=result.ended_by, fault=result.fault, retry=retry_reason(failure) or ""
+        )
         self.controller.finish(
             ending.with_columns(retryable=result.retryable, sip_status_code=failure.sip_status_code, sip_status=failure.sip_status)
         )

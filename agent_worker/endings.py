@@ -4,7 +4,10 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from calls import lifecycle
+from django.utils import timezone
+
+from calls import lifecycle, retries
+from calls.dial_results import RetryReason
 from calls.models import Call
 from calls.states import DIALLED, EndedBy, Fault, Outcome, Reason
 from contacts.suppressions import suppress
@@ -25,6 +28,8 @@ class Ending:
     columns: dict[str, Any] = field(default_factory=dict)
     quiet: bool = False
     sentence: str = ""
+    # A RetryReason, when the dial's own final answer leaves another attempt open.
+    retry: str = ""
     # ISO 8601; for a call whose answer could not be written while the database was away.
     answered_at: str = ""
 
@@ -70,6 +75,8 @@ def write_end(call_id: str, ending: Ending, *, claim: str, by: str) -> bool:
     changes = {name: value for name, value in ending.columns.items() if name not in _OF_THE_JOB}
     if ending.answered_at and call.answered_at is None:
         changes["answered_at"] = datetime.fromisoformat(ending.answered_at)
+    if ending.retry:
+        changes["retry_at"] = retries.time_of(call, RetryReason(ending.retry), at=timezone.now())
     return lifecycle.end(
         call,
         by=by,

@@ -9,6 +9,7 @@ from django.utils import timezone
 from contacts import numbers
 from personas import prompts
 from personas.models import PersonaVersion
+from personas.opening import opening_text
 from personas.platform import PlatformWords, words
 from personas.prompts import CallFacts
 from personas.tools_registry import tools_for
@@ -48,6 +49,17 @@ def brief(call: Call) -> Briefing:
         facts=version.facts,
         words=words(version.locale),
         transfer_number=transfer_number,
+    )
+
+
+def opening_of(call: Call) -> str:
+    """What the platform says first (R3): kept with the call, whatever staff change afterwards."""
+    return opening_text(
+        locale=call.persona_version.locale,
+        gender=call.persona_version.self_gender,
+        of_organization=call.organization.of_organization,
+        organization=call.organization.name,
+        purpose=call.purpose,
     )
 
 

@@ -18,7 +18,7 @@ from .exceptions import GatewayError
 from .gateway import Gateway
 from .heartbeats import STALE_AFTER_S
 from .models import Call, LineKind
-from .states import UNDIALLED, Status
+from .states import DIALLED, UNDIALLED, Status
 
 log = structlog.get_logger(__name__)
 
@@ -31,6 +31,7 @@ class CancelResult(StrEnum):
     WAS_TALKING = "was_talking"
     HAD_ENDED = "had_ended"
     UNDER_WAY = "under_way"
+    RETRY_CALLED_OFF = "retry_called_off"
 
     @property
     def sentence(self) -> Promise:
@@ -42,6 +43,7 @@ SENTENCES: dict[CancelResult, Promise] = {
     CancelResult.WAS_DIALLED: _("The call was canceled. The phone may have rung."),
     CancelResult.WAS_TALKING: _("The conversation was ended."),
     CancelResult.HAD_ENDED: _("The call had ended already."),
+    CancelResult.RETRY_CALLED_OFF: _("The call had ended already. It is not tried again."),
     CancelResult.UNDER_WAY: _("The call is being canceled; the agent hangs up within seconds."),
 }
 
@@ -50,13 +52,14 @@ def cancel(*, call: Call, by: str, reason: str) -> CancelResult:
     """Call `call` off, in the name of `by` ("user:42", "key:7"), for `reason` (api.canceled or staff.canceled).
 
     Asking twice does no harm. A call that was picked up ends as answered. When LiveKit cannot be reached the agent that holds the
-    call ends it, within a beat: UNDER_WAY.
+    call ends it, within a beat: UNDER_WAY. Of a call that had ended, the retry that is planned, or that nobody has dialled yet, is
+    called off.
     """
     asked = Call.objects.filter(pk=call.pk, cancel_requested_at=None).exclude(status=Status.ENDED)
     is_first = asked.update(cancel_requested_at=Now(), cancel_requested_by=by, cancel_reason=reason) == 1
     call.refresh_from_db(fields=lifecycle.CHANGES_HERE)
     if call.status == Status.ENDED and not is_first:
-        return CancelResult.HAD_ENDED
+        return CancelResult.RETRY_CALLED_OFF if _call_retry_off(call, by=by, reason=reason) else CancelResult.HAD_ENDED
     # Ended already: a job that came for the call read the wish. Nobody waits in its room.
     if call.status in (Status.DISPATCHED, Status.ENDED) and call.line == LineKind.PHONE:
         _let_go(call)
@@ -66,6 +69,17 @@ def cancel(*, call: Call, by: str, reason: str) -> CancelResult:
             return CancelResult.UNDER_WAY
         lifecycle.end_as_canceled(call, by=by)
     return _met(call)
+
+
+def _call_retry_off(call: Call, *, by: str, reason: str) -> bool:
+    if Call.objects.filter(pk=call.pk, retry_at__isnull=False).update(retry_at=None):
+        lifecycle.note_event(call, "retry", by=by, why=reason)
+        return True
+    # Who was just planning it has committed by now, or found nothing to plan.
+    retry = call.retries.first()
+    if retry is None or retry.status in DIALLED:
+        return False
+    return cancel(call=retry, by=by, reason=reason) in (CancelResult.NEVER_RANG, CancelResult.RETRY_CALLED_OFF)
 
 
 def _met(call: Call) -> CancelResult:

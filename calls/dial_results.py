@@ -1,5 +1,6 @@
-"""The table from what a dial came to, to how the call ended (design §3)."""
+"""The table from what a dial came to, to how the call ended (design §3), and to whether another call may follow by itself."""
 
+from enum import StrEnum
 from typing import NamedTuple
 
 from .exceptions import DialFailed, FailureKind
@@ -79,3 +80,27 @@ def result_of(failure: DialFailed) -> DialResult:
     if failure.sip_status_code is None:
         return BY_KIND[failure.kind]
     return BY_SIP_STATUS.get(failure.sip_status_code, CARRIER_AWAY)
+
+
+class RetryReason(StrEnum):
+    """Why a call is tried again; a persona's calling limits say for each after how long."""
+
+    BUSY = "busy"
+    NO_ANSWER = "no_answer"
+    TECHNICAL = "technical"
+
+
+# The dial's own final answer (design §3, rule 3): a SIP status, LiveKit's word that it rang out, or that there was nobody to send the
+# INVITE. Whatever else failed, the phone may have rung or be ringing.
+FINAL = frozenset({FailureKind.SIP, FailureKind.RANG_OUT, FailureKind.SERVICE_AWAY})
+RETRIED_AS: dict[DialResult, RetryReason] = {
+    BUSY: RetryReason.BUSY,
+    NO_ANSWER: RetryReason.NO_ANSWER,
+    UNREACHABLE: RetryReason.NO_ANSWER,
+    CARRIER_AWAY: RetryReason.TECHNICAL,
+}
+
+
+def retry_reason(failure: DialFailed) -> RetryReason | None:
+    """As what a call whose dial failed so may be tried again by itself; None: not at all."""
+    return RETRIED_AS.get(result_of(failure)) if failure.kind in FINAL else None

@@ -49,6 +49,66 @@ class OrganizationClosed(CallError):
     code = "policy.organization"
 
 
+class AnsweredSince(CallError):
+    """Somebody picked up another call since: there is nothing to try again."""
+
+    code = "policy.attempts"
+
+
+class AttemptsUsedUp(CallError):
+    """The person has been called as often as what they agreed to allows."""
+
+    code = "policy.attempts"
+
+
+class RetryCanceled(CallError):
+    """The call was canceled: it is not tried again."""
+
+    code = "retry.canceled"
+
+
+class RetryTooLate(CallError):
+    """The time at which the call was to be tried again is over."""
+
+    code = "schedule.expired"
+
+
+class CallbackImpossible(CallError):
+    """The person cannot be called again then."""
+
+    code = "callback"
+
+
+class CallbackNotUnderstood(CallbackImpossible):
+    """A day is written as 2026-11-25, an hour as 10:30, both as the person's own calendar and clock show them."""
+
+    code = "callback_not_understood"
+
+
+class CallbackTooSoon(CallbackImpossible):
+    """The hour is over, or comes within a few minutes."""
+
+    code = "callback_too_soon"
+
+
+class CallbackTooFar(CallbackImpossible):
+    """Nobody is called back after more than {days} days."""
+
+    code = "callback_too_far"
+
+
+class CallbackOutOfHours(CallbackImpossible):
+    """Nobody is called at that hour."""
+
+    code = "callback_out_of_hours"
+
+
+class CallbackNowhere(CallbackImpossible):
+    """Nobody knows what time it is where this number is."""
+
+    code = "callback_nowhere"
+
+
 class ConsentMissing(CallError):
     """Say how the person agreed to be called (consent), or use a key whose declaration says it."""
 

@@ -129,6 +129,7 @@ def end(
 
     A call that was picked up ends as answered (or voicemail), whatever `outcome` says: `reason` and `fault` tell the rest. With
     `claim`, only while the call still bears it: a job that was replaced has nothing to say any more. `within`: only from these states.
+    `retry_at` among the `changes`: when another call is to follow, if nobody picked up.
     Who calls this has let the phone go before: the room is deleted (design §3, rule 4).
     """
     while call.status in within and claim in (None, call.claim):
@@ -140,6 +141,7 @@ def end(
             "ended_by": ended_by,
             "fault": fault,
             "retryable": retryable and not picked_up,
+            "retry_at": None if picked_up else changes.get("retry_at"),
         }
         if _move(call, Status.ENDED, Q(), by=by, why=reason, facts=facts, changes=changes):
             return True

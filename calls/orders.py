@@ -21,7 +21,7 @@ FURTHEST_AHEAD = timedelta(days=30)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requester:
-    """Who asks for a call, and from where. `channel` is "api" or "staff"."""
+    """Who asks for a call, and from where. `channel` is "api", "staff", "retry" or "callback"."""
 
     user: User | None
     api_key: ApiKey | None = None

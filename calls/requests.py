@@ -17,9 +17,9 @@ from contacts.numbers import PhoneNumber
 from personas import publishing
 from personas.exceptions import PersonaError
 from personas.models import PersonaVersion
-from personas.opening import opening_text
 
 from . import idempotency, lifecycle, lines, policy
+from .briefing import opening_of
 from .exceptions import CallError, NumberInCall, Refused, VariablesUnknown
 from .idempotency import Promise
 from .models import Call, CallRequest, LineKind
@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 NUMBER_KEPT = 64
 NAME_SHOWN = 64
 
-__all__ = ["Accepted", "CallOrder", "ConsentClaim", "Requester", "refuse", "request_call"]
+__all__ = ["Accepted", "CallOrder", "ConsentClaim", "Requester", "keep_made", "refuse", "request_call"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,11 @@ def refuse(*, by: Requester, code: str, organization: Organization | None = None
     """Keep a request that was refused: by a rule, or before any was asked (not JSON, too long, too many)."""
     log.info("request for a call refused", code=code, by=by.name, request_id=by.request_id)
     return _keep(by, code=code, organization=organization, persona=persona, number=phone_number, call=None)
+
+
+def keep_made(*, by: Requester, call: Call) -> CallRequest:
+    """Keep that the platform made a call which follows from another: a retry, a callback (R14)."""
+    return _keep(by, code="accepted", organization=call.organization, persona=call.persona_version.slug, number=call.number, call=call)
 
 
 def _keep(by: Requester, *, code: str, organization: Organization | None, persona: str, number: str, call: Call | None) -> CallRequest:
@@ -149,7 +154,7 @@ def _accept(
             consents.record(consent, contact=contact)
         call = _new_call(call_id, organization, by, order, number, version, line, window, at=now)
         call.contact, call.consent = contact, consent
-        call.opening_text = _opening_of(call)
+        call.opening_text = opening_of(call)
         # What the rules would have said on the phone line is for everybody to read.
         _start(call, by=by.name, objections=[] if ask.refuses else [said.code for said in policy.objections(ask)])
         said = answer(call)
@@ -186,6 +191,7 @@ def _new_call(
         metadata=order.metadata,
         requested_by=by.user,
         api_key=by.api_key,
+        channel=by.channel,
         # A persona's limits can be tightened, never loosened.
         ring_timeout_s=min(order.ring_timeout_s or version.ring_timeout_s, version.ring_timeout_s),
         max_duration_s=min(order.max_duration_s or version.max_duration_s, version.max_duration_s),
@@ -207,17 +213,6 @@ def _check_variables(version: PersonaVersion, order: CallOrder) -> None:
     """A misspelt variable would leave a hole in what the persona is told."""
     if unknown := [name for name in order.variables if name not in version.variables]:
         raise VariablesUnknown(names=numbers.without_numbers(", ".join(name[:NAME_SHOWN] for name in unknown)))
-
-
-def _opening_of(call: Call) -> str:
-    """What the platform says first (R3): kept with the call, whatever staff change afterwards."""
-    return opening_text(
-        locale=call.persona_version.locale,
-        gender=call.persona_version.self_gender,
-        of_organization=call.organization.of_organization,
-        organization=call.organization.name,
-        purpose=call.purpose,
-    )
 
 
 def _start(call: Call, *, by: str, objections: list[str]) -> None:

@@ -8,7 +8,7 @@ from django_tasks.base import Task
 
 from personas import seeding
 
-from . import schedule
+from . import retries, schedule
 from .engine.steps import Step, attempt, ring
 
 
@@ -22,6 +22,12 @@ def promote() -> bool:
 def expire() -> bool:
     """End calls that nobody dialled in time."""
     return _do(Step.EXPIRE, schedule.expire_due)
+
+
+@task()
+def retry() -> bool:
+    """Put the retries of calls that nobody answered on the schedule."""
+    return _do(Step.RETRY, retries.plan_due)
 
 
 @task()
@@ -49,5 +55,6 @@ class Due:
 STEPS: dict[Step, Due] = {
     Step.PROMOTE: Due(promote, schedule.may_promote),
     Step.EXPIRE: Due(expire, schedule.may_expire),
+    Step.RETRY: Due(retry, retries.may_plan),
     Step.SEED: Due(seed, seeding.organizations_are_due),
 }

@@ -25,7 +25,8 @@ CLOCKS_DIFFER_BY = timedelta(minutes=5)
 class Evidence:
     """How a consent came to be: what was agreed to, when, where, and who says so.
 
-    `purpose` is one of Purpose; `channel` is api, api_key_declaration, staff or site; `declared_by` is "key:7" or "user:42".
+    `purpose` is one of Purpose; `channel` is api, api_key_declaration, staff, site or call; `declared_by` is "key:7", "user:42" or
+    "call:<id>".
     """
 
     purpose: str

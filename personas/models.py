@@ -12,6 +12,10 @@ from django.utils.translation import gettext_lazy as _
 from accounts.locales import Locale
 from accounts.models import Organization
 
+MOST_ATTEMPTS = 5
+# From a minute, so that a network in trouble is not hammered, to a week.
+RETRY_MINUTES = [MinValueValidator(1), MaxValueValidator(7 * 24 * 60)]
+
 
 class Gender(models.TextChoices):
     FEMININE = "feminino", _("feminine")
@@ -81,6 +85,27 @@ class PersonaText(models.Model):
     )
     max_duration_s = models.PositiveSmallIntegerField(
         _("lasts at most (s)"), default=300, validators=[MinValueValidator(30), MaxValueValidator(1800)]
+    )
+    # Calling limits (R9). The caps of a purpose hold beside them: these can only tighten.
+    max_attempts = models.PositiveSmallIntegerField(
+        _("attempts at most"),
+        default=2,
+        validators=[MinValueValidator(1), MaxValueValidator(MOST_ATTEMPTS)],
+        help_text=_("The first call and its retries, until somebody picks up. Calls asked for by API are retried, no others."),
+    )
+    retry_busy_after_min = models.PositiveSmallIntegerField(
+        _("again after busy (min)"), default=5, null=True, blank=True, validators=RETRY_MINUTES, help_text=_("Empty: no retry.")
+    )
+    retry_no_answer_after_min = models.PositiveSmallIntegerField(
+        _("again after no answer (min)"), default=60, null=True, blank=True, validators=RETRY_MINUTES, help_text=_("Empty: no retry.")
+    )
+    retry_technical_after_min = models.PositiveSmallIntegerField(
+        _("again after a fault of the network (min)"),
+        default=2,
+        null=True,
+        blank=True,
+        validators=RETRY_MINUTES,
+        help_text=_("Empty: no retry."),
     )
     try_saying = models.JSONField(_("things to say to it"), default=list, blank=True)
     sample_call = models.JSONField(

@@ -15,6 +15,7 @@ class Step(StrEnum):
 
     PROMOTE = "promote"
     EXPIRE = "expire"
+    RETRY = "retry"
     SEED = "seed"
 
 

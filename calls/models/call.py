@@ -53,10 +53,16 @@ class Call(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("asked for by")
     )
     api_key = models.ForeignKey(ApiKey, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("API key"))
+    channel = models.CharField(_("through"), max_length=16, blank=True, help_text=_("api, staff, callback"))
     retry_of = models.ForeignKey(
         "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="retries", verbose_name=_("retry of")
     )
     attempt = models.PositiveSmallIntegerField(_("attempt"), default=1)
+    # Written with the end; emptied by `calls.retries` in the transaction that makes the retry, or by whoever calls it off.
+    retry_at = models.DateTimeField(_("to be retried at"), null=True, blank=True, editable=False)
+    callback_of = models.ForeignKey(
+        "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="callbacks", verbose_name=_("callback of")
+    )
     ring_timeout_s = models.PositiveSmallIntegerField(_("rings at most (s)"))
     max_duration_s = models.PositiveSmallIntegerField(_("lasts at most (s)"))
 
@@ -115,6 +121,11 @@ class Call(models.Model):
                 | (~Q(status=Status.ENDED) & Q(ended_at=None, outcome="", ended_reason="")),
                 name="an_end_has_a_time_an_outcome_and_a_reason",
             ),
+            # calls.retries: whatever crashes or runs twice, a call is retried once; and only one that has ended.
+            models.UniqueConstraint(fields=["retry_of"], condition=Q(retry_of__isnull=False), name="one_retry_per_call"),
+            models.CheckConstraint(condition=Q(retry_at=None) | Q(status=Status.ENDED), name="only_an_ended_call_waits_for_a_retry"),
+            # calls.callbacks: who asks again in the same call moves the callback; a journal that is written twice makes no second one.
+            models.UniqueConstraint(fields=["callback_of"], condition=Q(callback_of__isnull=False), name="one_callback_per_call"),
             # statistics: what was simulated is exactly what the sandbox line carried.
             models.CheckConstraint(
                 condition=Q(line=LineKind.SANDBOX, simulated=True) | Q(line=LineKind.PHONE, simulated=False),
@@ -134,6 +145,8 @@ class Call(models.Model):
             # calls.schedule: what nobody dialled in time, and what is not wanted any more.
             models.Index(fields=["expires_at"], condition=Q(status__in=sorted(UNDIALLED)), name="calls_expiring"),
             models.Index(fields=["cancel_requested_at"], condition=IS_CANCELED, name="calls_canceled"),
+            # calls.retries: what is to be put on the schedule.
+            models.Index(fields=["retry_at"], condition=Q(retry_at__isnull=False), name="calls_to_retry"),
             # calls.places: the places of a line that are taken.
             models.Index(fields=["line", "status"], condition=~Q(status=Status.ENDED), name="calls_alive"),
             # calls.alarms: what ended for want of a trunk, of late.

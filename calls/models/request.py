@@ -23,7 +23,7 @@ class CallRequest(models.Model):
     )
     at = models.DateTimeField(_("at"), default=timezone.now)
     address = models.GenericIPAddressField(_("address"), null=True, blank=True)
-    channel = models.CharField(_("through"), max_length=16, help_text=_("api, staff"))
+    channel = models.CharField(_("through"), max_length=16, help_text=_("api, staff, retry, callback"))
     request_id = models.CharField(_("request id"), max_length=64, blank=True)
     # As it was typed, valid or not; at most 64 characters of it.
     number = EncryptedTextField(_("number"), blank=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from ..exceptions import CallError
 from .ask import Ask
+from .attempts import check_attempts
 from .consent import check_consent
 from .organization import check_organization
 from .suppression import check_suppression
@@ -14,7 +15,7 @@ from .suppression import check_suppression
 Rule = Callable[[Ask], None]
 
 # In the order in which a person would want to hear them.
-RULES: Sequence[Rule] = (check_organization, check_consent, check_suppression)
+RULES: Sequence[Rule] = (check_organization, check_consent, check_suppression, check_attempts)
 
 
 def objections(ask: Ask) -> list[CallError]:

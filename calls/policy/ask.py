@@ -19,10 +19,19 @@ class Ask:
     line: LineKind
     consent: Consent | None
     at: datetime
+    # The call itself, when it is another attempt at one that nobody answered.
+    retry: Call | None = None
 
     @classmethod
     def about(cls, call: Call, *, at: datetime) -> Self:
-        return cls(organization=call.organization, number_index=call.number_index, line=LineKind(call.line), consent=call.consent, at=at)
+        return cls(
+            organization=call.organization,
+            number_index=call.number_index,
+            line=LineKind(call.line),
+            consent=call.consent,
+            at=at,
+            retry=call if call.retry_of_id else None,
+        )
 
     @property
     def refuses(self) -> bool:

@@ -26,7 +26,7 @@ from personas.opening import opening_text
 from personas.prompts import greeting_for, parts_for
 from personas.tools_registry import tools_for
 
-from .reading import ReadableAdmin, lines, readable
+from .reading import RETRIES, ReadableAdmin, lines, readable
 
 # The page of the app to the right on which staff place a call.
 PLACE_A_CALL = "admin:calls_call_place"
@@ -90,7 +90,7 @@ class PersonaAdmin(ReadableAdmin):
         (None, {"fields": ("state_in_words", *_who)}),
         (gettext_lazy("What it is told"), {"classes": ["tab"], "fields": ("opening", "greeting", "instructions", "never", "variables")}),
         (gettext_lazy("Voice"), {"classes": ["tab"], "fields": ("voice", "model", "speed", "reasoning_effort", "temperature")}),
-        (gettext_lazy("Call"), {"classes": ["tab"], "fields": ("tools", "transfer_number", "ring_timeout_s", "max_duration_s")}),
+        (gettext_lazy("Call"), {"classes": ["tab"], "fields": ("tools", "transfer_number", "ring_timeout_s", "max_duration_s", *RETRIES)}),
         (gettext_lazy("Site and sandbox"), {"classes": ["tab"], "fields": ("try_saying", "sample_call", "analysis")}),
     )
     add_fieldsets: Any = (

@@ -13,6 +13,7 @@ from personas.models import PersonaText
 from personas.tools_registry import OBLIGATORY, REGISTRY
 from personas.widgets import analysis_line
 
+RETRIES = ("max_attempts", "retry_busy_after_min", "retry_no_answer_after_min", "retry_technical_after_min")
 # Shown in the place of the fields when a page is only read.
 READABLE = {
     "instructions": "readable_instructions",

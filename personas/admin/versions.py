@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.permissions import Action
 from personas.models import PersonaVersion
 
-from .reading import ReadableAdmin, readable
+from .reading import RETRIES, ReadableAdmin, readable
 
 
 @admin.register(PersonaVersion)
@@ -28,7 +28,7 @@ class PersonaVersionAdmin(ReadableAdmin):
         (_("Who it is"), {"fields": ("name", "role_name", "summary", "locale", "self_gender", "fictional_business")}),
         (_("What it is told"), {"fields": ("greeting", "instructions", "never", "variables")}),
         (_("Voice"), {"fields": ("voice", "model", "speed", "reasoning_effort", "temperature")}),
-        (_("Call"), {"fields": ("tools", "transfer_number", "ring_timeout_s", "max_duration_s")}),
+        (_("Call"), {"fields": ("tools", "transfer_number", "ring_timeout_s", "max_duration_s", *RETRIES)}),
         (_("Facts"), {"fields": ("readable_facts",)}),
         (_("Site and sandbox"), {"fields": ("try_saying", "sample_call", "analysis")}),
     )

@@ -39,6 +39,10 @@ def form_of(persona: Persona | None = None, facts: list[dict[str, Any]] | None =
         "transfer_number": "",
         "ring_timeout_s": "30",
         "max_duration_s": "180",
+        "max_attempts": "2",
+        "retry_busy_after_min": "5",
+        "retry_no_answer_after_min": "",
+        "retry_technical_after_min": "1",
         "try_saying": "A que horas abrem?",
         "sample_call": "Boa tarde.\nAté amanhã!",
         "analysis": "pessoas: number\ninteresse: choice alto | baixo",
@@ -206,7 +210,8 @@ def test_the_obligatory_tools_are_shown_and_cannot_be_chosen(alice: User, person
         box.data["value"]: (box.data["selected"] or "checked" in box.data["attrs"], box.data["attrs"].get("disabled")) for box in widget
     }
     obligatory = dict.fromkeys(["end_call", "register_opt_out", "wrong_number"], (True, True))
-    assert boxes == {"lookup_information": (True, None), "transfer_to_human": (True, None)} | obligatory
+    optional = {"lookup_information": (True, None), "transfer_to_human": (True, None), "request_callback": (False, None)}
+    assert boxes == optional | obligatory
     client.post(change(persona), form_of(persona, tools=["end_call", "transfer_to_human"]))
     assert Persona.objects.get().tools == ["transfer_to_human"]
 

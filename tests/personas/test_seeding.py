@@ -91,6 +91,25 @@ def test_a_fact_that_staff_changed_keeps_the_whole_persona(organization: Organiz
     assert Fact.objects.get(persona__slug="restaurante", key="morada").value == "Outra rua."
 
 
+def test_calling_limits_that_staff_changed_stay(organization: Organization, monkeypatch: pytest.MonkeyPatch) -> None:
+    seeding.seed(organization)
+    Persona.objects.filter(slug="restaurante").update(retry_busy_after_min=None)
+    bring_a_newer_text(monkeypatch)
+    assert (seeding.seed(organization), Persona.objects.get(slug="restaurante").retry_busy_after_min) == (0, None)
+
+
+def test_a_digest_of_before_there_were_calling_limits_still_tells_that_nobody_edited(
+    organization: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = [name for name in seeding.TEXT_FIELDS if name not in seeding.CAME_LATER]
+    with monkeypatch.context() as then:
+        then.setattr(seeding, "TEXT_FIELDS", before)
+        seeding.seed(organization)
+    bring_a_newer_text(monkeypatch)
+    assert seeding.seed(organization) == 1
+    assert Persona.objects.get(slug="restaurante").max_attempts == 2
+
+
 def test_a_persona_of_that_name_that_staff_made_stays(organization: Organization) -> None:
     PersonaFactory(organization=organization, slug="restaurante", greeting="A nossa?")
     assert seeding.seed(organization) == 2
