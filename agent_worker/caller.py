@@ -335,4 +335,5 @@ class _Run:
             turns=tuple(self.journal.waiting),
             answered_at=controller.unwritten_answer,
             suppression=controller.to_suppress,
+            callback=controller.to_call_back,
         )

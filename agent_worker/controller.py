@@ -12,6 +12,7 @@ from django.db import Error
 from django.utils import timezone
 
 from calls import heartbeats, lifecycle
+from calls.callbacks import Wish, book
 from calls.models import Call
 from calls.states import EndedBy, Fault, Outcome, Reason, Status
 from contacts.models import SuppressionReason
@@ -29,6 +30,8 @@ LOST_BY_THE_CARRIER = frozenset({"UNKNOWN_REASON", "MEDIA_FAILURE", "CONNECTION_
 LOST_BY_LIVEKIT = frozenset(
     {"LINE_LOST", "SERVER_SHUTDOWN", "STATE_MISMATCH", "DUPLICATE_IDENTITY", "ROOM_CLOSED", "JOIN_FAILURE", "MIGRATION"}
 )
+# What a callback that was asked for is the reason of: the ways in which people part. An error or a transfer stays what it is.
+PARTINGS = frozenset({Reason.CALLEE_HANGUP, Reason.ASSISTANT_END_CALL, Reason.ASSISTANT_GOAL_REACHED})
 NOTE_WRITTEN_WITHIN_S = 60.0
 
 
@@ -53,8 +56,11 @@ class CallController:
         self.ended: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
         # What the database does not know yet.
         self.to_suppress: SuppressionReason | None = None
+        self.to_call_back: Wish | None = None
         self.unwritten_answer = ""
         self.is_anothers = False
+        self.is_called_back = False
+        self.has_opted_out = False
         self._because: Reason | None = None
         self._seen_at = time.monotonic()
         self._stalled = False
@@ -70,6 +76,8 @@ class CallController:
             return False
         if self._because is not None and self.is_answered and not ending.quiet:
             ending = replace(ending, reason=self._because)
+        elif self.is_called_back and ending.reason in PARTINGS:
+            ending = replace(ending, reason=Reason.CALLEE_REQUESTED_CALLBACK)
         log.info("call ends", reason=ending.reason, by=ending.ended_by, quiet=ending.quiet)
         self.ended.set_result(ending)
         return True
@@ -118,12 +126,31 @@ class CallController:
     def suppress(self, why: SuppressionReason) -> asyncio.Task[Any]:
         """Have the callee's number left in peace. Goes on until it is written; what is not when the call closes is spooled."""
         self.to_suppress = why
+        self.has_opted_out = True
+        # It is not to be booked any more; what was booked, the suppression takes back.
+        self.to_call_back, self.is_called_back = None, False
 
         async def write() -> None:
             await in_database_before(float("inf"), suppress_callee, self.call_id, why)
             self.to_suppress = None
 
         return self.start(write())
+
+    def call_back(self, wish: Wish) -> asyncio.Task[Any]:
+        """Have the callee called again as they wish, in the place of what they wished before. `is_called_back` tells whether they will be.
+
+        Goes on until it is written, or taken back by an opt-out; what is not when the call closes is spooled.
+        """
+        self.to_call_back, self.is_called_back = wish, True
+        return self.start(in_database_before(float("inf"), self._book))
+
+    def _book(self) -> None:
+        wish = self.to_call_back
+        if wish is None:
+            return
+        booked = book(self.call_id, wish)
+        if self.to_call_back is wish:
+            self.to_call_back, self.is_called_back = None, booked
 
     # -- is it still ours? ------------------------------------------------------------------------------------------
 

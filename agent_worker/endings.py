@@ -6,7 +6,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from calls import lifecycle, retries
+from calls import callbacks, lifecycle, retries
 from calls.dial_results import RetryReason
 from calls.models import Call
 from calls.states import DIALLED, EndedBy, Fault, Outcome, Reason
@@ -104,6 +104,7 @@ def end_broken_off(room: str, *, by: str) -> bool:
 
 
 def suppress_callee(call_id: str, why: str) -> None:
-    """Have the number of a call left in peace, because of what was said in it. May be repeated."""
+    """Have the number of a call left in peace, because of what was said in it; also by the callback asked for before. May be repeated."""
     call = Call.objects.select_related("organization").get(pk=call_id)
     suppress(organization=call.organization, number_index=call.number_index, reason=why, by=f"call:{call.pk}", simulated=call.simulated)
+    callbacks.withdraw(call, why)

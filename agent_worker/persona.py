@@ -57,7 +57,7 @@ class Persona:
             ear=ear,
             on_failure=self.attention.model_failed,
         )
-        self.tools = CallTools(controller, line, briefing.words, briefing.facts, briefing.transfer_number)
+        self.tools = CallTools(controller, line, briefing.words, briefing.facts, briefing.transfer_number, version.locale)
         self.conversation = Conversation(
             session=build_session(model),
             agent=build_agent(briefing.instructions, self.tools.build(briefing.tools)),

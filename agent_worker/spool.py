@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db import DataError, IntegrityError
 
 from calls import lifecycle
+from calls.callbacks import Wish, book
 from calls.models import Call
 from calls.states import Status
 from calls.transcripts import TurnDraft, record
@@ -32,30 +33,36 @@ UNFINISHED_S = 60.0
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """What waits to be written of one call: turns, that it was answered (ISO 8601) and is not over, an opt-out, how it ended."""
+    """What waits to be written of one call: turns, that it was answered (ISO 8601) and is not over, an opt-out, a callback, how it
+    ended."""
 
     call: str
     claim: str
     turns: tuple[TurnDraft, ...] = ()
     answered_at: str = ""
     suppression: str | None = None
+    callback: Wish | None = None
     ending: Ending | None = None
 
     @property
     def is_blank(self) -> bool:
-        return not (self.turns or self.answered_at or self.suppression or self.ending)
+        return not (self.turns or self.answered_at or self.suppression or self.callback or self.ending)
 
     def as_json(self) -> dict[str, Any]:
         return {
             **asdict(self),
             "turns": [{**asdict(turn), "started_at": turn.started_at.isoformat()} for turn in self.turns],
+            "callback": None if self.callback is None else self.callback.as_json(),
             "ending": None if self.ending is None else self.ending.as_json(),
         }
 
     @classmethod
     def from_json(cls, raw: dict[str, Any]) -> Self:
         turns = (TurnDraft(**{**turn, "started_at": datetime.fromisoformat(turn["started_at"])}) for turn in raw["turns"])
-        return cls(**{**raw, "turns": tuple(turns), "ending": raw["ending"] and Ending.from_json(raw["ending"])})
+        # A file of before callbacks says nothing of them.
+        callback, ending = raw.get("callback"), raw["ending"]
+        read = {"turns": tuple(turns), "callback": callback and Wish.from_json(callback), "ending": ending and Ending.from_json(ending)}
+        return cls(**{**raw, **read})
 
 
 class SpoolFile:
@@ -144,6 +151,8 @@ def _write(page: Page) -> None:
         return
     if page.suppression:
         suppress_callee(page.call, page.suppression)
+    if page.callback:
+        book(page.call, page.callback)
     for turn in page.turns:
         record(page.call, turn)
     if page.ending is not None:

@@ -12,15 +12,21 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
+from django.utils import timezone
 from livekit.agents import RunContext, StopResponse, function_tool
 from livekit.agents.llm import Tool
 
+from calls.callbacks import Wish, agreed_time
+from calls.exceptions import CallbackImpossible
 from calls.models import TurnRole
 from calls.states import EndedBy, Outcome, Reason
 from calls.transcripts import TurnDraft
 from contacts.models import SuppressionReason
+from contacts.numbers import parse
 from personas.facts import lookup
+from personas.moments import spoken
 from personas.platform import PlatformWords
+from personas.templating import render
 
 from .controller import CallController, NotOursAnyMore
 from .conversation import Conversation
@@ -51,6 +57,7 @@ class CallTools:
     words: PlatformWords
     facts: list[dict[str, Any]]
     transfer_to: str
+    locale: str
 
     def __post_init__(self) -> None:
         # Set before the session starts: the tools belong to the agent, the agent to the conversation.
@@ -134,6 +141,26 @@ class CallTools:
         """
         found = lookup(self.facts, question)
         return "\n".join(fact["value"] for fact in found) or self.words.tool_answers["lookup_not_found"]
+
+    async def request_callback(self, context: RunContext[Any], date: str, time: str) -> str:  # noqa: ARG002
+        """Have the callee called again at another time. Only when they ask for it, with the day and the hour that they said.
+
+        Args:
+            date: The day by the callee's calendar, as YYYY-MM-DD.
+            time: The hour by the callee's clock, as HH:MM from 00:00 to 23:59.
+        """
+        answers = self.words.tool_answers
+        if self.controller.has_opted_out:
+            return answers["callback_refused"]
+        now = timezone.now()
+        try:
+            at = agreed_time(parse(self.controller.call.number), date=date, time=time, now=now)
+        except CallbackImpossible as impossible:
+            return answers[impossible.code]
+        await asyncio.wait([self.controller.call_back(Wish(at=at, asked_at=now))], timeout=WAITS_FOR_DATABASE_S)
+        if not self.controller.is_called_back:
+            return answers["callback_refused"]
+        return render(answers["callback_done"], {"when": spoken(at, self.locale)})
 
     async def register_opt_out(self, context: RunContext[Any]) -> str:  # noqa: ARG002
         """The callee does not want to be called any more. Call this at once, without asking why."""

@@ -1,18 +1,24 @@
 """Who decides how a call ends, and whether it is still this job's."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.db import OperationalError
+from django.utils import timezone
 
 from agent_worker import controller as controllers
 from agent_worker.controller import CallController, NotOursAnyMore
-from agent_worker.endings import NOT_OURS, after_answer
+from agent_worker.endings import NOT_OURS, Ending, after_answer
+from agent_worker.tools import CallTools
 from calls import lifecycle
+from calls.callbacks import Wish
 from calls.models import Call
 from calls.states import EndedBy, Reason
-from contacts.models import Suppression, SuppressionReason
+from contacts.models import Consent, Suppression, SuppressionReason
+from personas.platform import words
 from tests.agent_worker.calling import dispatched_call
 from tests.agent_worker.outages import Outage
 from tests.agent_worker.waiting import until
@@ -241,3 +247,120 @@ async def test_a_suppression_is_remembered_until_it_is_written(controller: CallC
     assert controller.to_suppress == "opt_out_on_call"
     await task
     assert controller.to_suppress is None
+
+
+def a_wish(hours: int = 0) -> Wish:
+    now = timezone.now()
+    return Wish(at=(now + timedelta(days=1)).replace(hour=12 + hours), asked_at=now)
+
+
+async def callbacks_of(call: Call) -> list[tuple[str, object]]:
+    return await sync_to_async(lambda: list(call.callbacks.values_list("status", "due_at")))()
+
+
+async def test_a_callback_is_remembered_until_it_is_written(controller: CallController, call: Call) -> None:
+    wish = a_wish()
+    task = controller.call_back(wish)
+    assert controller.to_call_back == wish
+    await task
+    assert (controller.to_call_back, controller.is_called_back, await callbacks_of(call)) == (None, True, [("scheduled", wish.at)])
+
+
+async def test_of_two_wishes_the_later_one_is_written(controller: CallController, call: Call) -> None:
+    first, second = a_wish(), a_wish(2)
+    await asyncio.gather(controller.call_back(first), controller.call_back(second))
+    assert (await callbacks_of(call), await Consent.objects.filter(channel="call").acount()) == ([("scheduled", second.at)], 1)
+
+
+async def test_an_opt_out_takes_back_a_callback_whether_it_is_written_or_not(controller: CallController, call: Call) -> None:
+    await controller.call_back(a_wish())
+    unwritten = controller.call_back(a_wish(2))
+    await controller.suppress(SuppressionReason.OPT_OUT_ON_CALL)
+    await unwritten
+    assert (controller.to_call_back, controller.is_called_back, controller.has_opted_out) == (None, False, True)
+    assert [status for status, _due in await callbacks_of(call)] == ["ended"]
+
+
+@pytest.mark.parametrize(
+    ("ending", "reason"),
+    [
+        (HANGS_UP, "callee.requested_callback"),
+        (after_answer(Reason.ASSISTANT_END_CALL, EndedBy.ASSISTANT), "callee.requested_callback"),
+        (after_answer(Reason.ASSISTANT_GOAL_REACHED, EndedBy.ASSISTANT), "callee.requested_callback"),
+        # What else ended it is not hidden.
+        (after_answer(Reason.TRANSFER_COMPLETED, EndedBy.ASSISTANT), "transfer.completed"),
+        (after_answer(Reason.ERROR_AI_LOST, EndedBy.PLATFORM), "error.ai.lost"),
+    ],
+)
+async def test_a_callback_is_why_people_part(controller: CallController, ending: Ending, reason: str) -> None:
+    controller.answered()
+    await controller.call_back(a_wish())
+    controller.finish(ending)
+    assert end_of(controller)[1] == reason
+
+
+async def test_an_opt_out_after_a_callback_is_why_the_call_ends(controller: CallController) -> None:
+    controller.answered()
+    await controller.call_back(a_wish())
+    controller.decided(Reason.CALLEE_REQUESTED_OPT_OUT)
+    await controller.suppress(SuppressionReason.OPT_OUT_ON_CALL)
+    controller.finish(HANGS_UP)
+    assert end_of(controller)[1] == "callee.requested_opt_out"
+
+
+async def test_a_callback_is_no_opt_out(controller: CallController) -> None:
+    controller.answered()
+    await controller.call_back(a_wish())
+    controller.suppressed()
+    assert end_of(controller)[1] == "policy.do_not_call"
+
+
+TOMORROW = (timezone.now() + timedelta(days=1)).date().isoformat()
+
+
+def tools_of(controller: CallController) -> CallTools:
+    return CallTools(controller, None, words("pt-PT"), [], "", "pt-PT")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("date", "time", "answer"),
+    [
+        ("amanhã", "10:00", "callback_not_understood"),
+        ("2020-01-01", "10:00", "callback_too_soon"),
+        ("2999-01-01", "10:00", "callback_too_far"),
+        (TOMORROW, "23:00", "callback_out_of_hours"),
+    ],
+)
+async def test_the_model_is_told_what_cannot_be_booked(controller: CallController, call: Call, date: str, time: str, answer: str) -> None:
+    said = await tools_of(controller).request_callback(None, date=date, time=time)  # type: ignore[arg-type]
+    assert (said, await callbacks_of(call)) == (words("pt-PT").tool_answers[answer], [])
+
+
+async def test_who_opted_out_is_not_promised_a_call(controller: CallController, call: Call) -> None:
+    await controller.suppress(SuppressionReason.OPT_OUT_ON_CALL)
+    said = await tools_of(controller).request_callback(None, date=TOMORROW, time="10:00")  # type: ignore[arg-type]
+    assert (said, await callbacks_of(call)) == (words("pt-PT").tool_answers["callback_refused"], [])
+
+
+async def test_what_the_database_refuses_is_not_promised(controller: CallController, call: Call) -> None:
+    await sync_to_async(lambda: call.organization.suppressions.create(number_index=call.number_index, reason="api", by="key:1"))()
+    said = await tools_of(controller).request_callback(None, date=TOMORROW, time="10:00")  # type: ignore[arg-type]
+    assert (said, controller.is_called_back) == (words("pt-PT").tool_answers["callback_refused"], False)
+
+
+async def test_a_database_that_is_away_does_not_keep_the_callee_waiting(
+    controller: CallController, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_call_id: str, _wish: Wish) -> bool:
+        raise OperationalError("server closed the connection unexpectedly")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(controllers, "book", fails)
+        patched.setattr("agent_worker.tools.WAITS_FOR_DATABASE_S", 0.05)
+        said = await tools_of(controller).request_callback(None, date=TOMORROW, time="10:00")  # type: ignore[arg-type]
+        assert (said.startswith("Marcado para "), controller.to_call_back is not None) == (True, True)
+    # It goes on until it is written.
+    async with asyncio.timeout(5):
+        while controller.to_call_back is not None:  # noqa: ASYNC110  # the writer tells nobody
+            await asyncio.sleep(0.01)
+    assert [status for status, _due in await callbacks_of(call)] == ["scheduled"]

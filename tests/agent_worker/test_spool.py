@@ -4,18 +4,22 @@ import json
 import os
 import time
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.db import OperationalError
+from django.utils import timezone
 
 from agent_worker import spool
-from agent_worker.endings import after_answer
+from agent_worker.endings import Ending, after_answer
 from agent_worker.spool import Page, SpoolFile
 from calls import lifecycle
+from calls.callbacks import Wish
 from calls.models import Call
 from calls.states import EndedBy, Outcome, Reason
+from contacts.crypto import decrypt, encrypt
 from contacts.models import Suppression
 from tests.agent_worker.calling import dispatched_call
 from tests.agent_worker.outages import AT, Outage, turn
@@ -63,6 +67,32 @@ def test_what_was_kept_on_disk_is_written_once_the_database_is_back(call: Call, 
     assert call.usage == {"model": {"output_tokens": 7}}
     assert texts(call) == ["turn 1", "turn 2"]
     assert Suppression.objects.get().number_index == call.number_index
+
+
+def test_a_callback_that_was_kept_on_disk_is_booked_once(call: Call, folder: Path) -> None:
+    now = timezone.now()
+    wish = Wish(at=(now + timedelta(days=2)).replace(hour=13), asked_at=now)
+    for _ in range(2):
+        left(call, callback=wish)
+        assert replay() == [True]
+    assert list(call.callbacks.values_list("status", "due_at")) == [("scheduled", wish.at)]
+    assert (page_of(call, turns=()).is_blank, page_of(call, turns=(), callback=wish).is_blank) == (True, False)
+
+
+def test_a_file_of_before_callbacks_is_written_too(call: Call, folder: Path) -> None:
+    path = left(call)
+    content = json.loads(decrypt(path.read_text(), context=spool.CONTEXT))
+    del content["callback"]
+    path.write_text(encrypt(json.dumps(content), context=spool.CONTEXT))
+    assert (replay(), texts(call)) == ([True], ["turn 1", "turn 2"])
+
+
+def test_a_retry_that_an_end_on_disk_leaves_open_is_written_with_it(call: Call, folder: Path) -> None:
+    Call.objects.filter(pk=call.pk).update(line="phone", simulated=False)
+    left(call, ending=Ending(outcome=Outcome.BUSY, reason=Reason.DIAL_BUSY, retry="busy").with_columns(retryable=True))
+    assert replay() == [True]
+    call.refresh_from_db()
+    assert (call.ended_reason, call.retry_at is not None) == ("dial.busy", True)
 
 
 def test_nobody_else_can_read_what_is_on_disk(call: Call, folder: Path) -> None:

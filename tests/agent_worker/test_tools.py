@@ -1,7 +1,9 @@
 """What the persona does beside speaking, in whole calls on the sandbox line. The model's part is a script; what must hold is ours."""
 
 import asyncio
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -11,7 +13,9 @@ from agent_worker.tools import ending_for
 from calls.models import Call
 from contacts.models import Suppression
 from personas.models import PersonaVersion
+from personas.moments import spoken
 from personas.platform import words
+from personas.templating import render
 from tests.agent_worker.calling import Caller, Rig, dispatched_call, rig_for
 from tests.factories import MembershipFactory, published_version
 
@@ -251,3 +255,55 @@ async def test_a_tool_called_after_the_call_went_to_another_does_nothing(call: C
         monkeypatch.setattr("agent_worker.controller.STALL_S", -1.0)
         await rig.run(does)
         assert await Suppression.objects.acount() == 0
+
+
+def tomorrow(hour: int) -> datetime:
+    return (datetime.now(ZoneInfo("Europe/Lisbon")) + timedelta(days=1)).replace(hour=hour, minute=0, second=0, microsecond=0)
+
+
+def calls_back(at: datetime) -> dict[str, Any]:
+    return {"tool": {"name": "request_callback", "arguments": {"date": at.date().isoformat(), "time": f"{at:%H:%M}"}}}
+
+
+async def callbacks_of(call: Call) -> list[tuple[str, datetime, str]]:
+    return await sync_to_async(lambda: list(call.callbacks.values_list("status", "due_at", "ended_reason")))()
+
+
+@pytest.fixture
+def callback_call(transactional_db: None) -> Call:
+    return dispatched_call(make_version(tools=["request_callback"]), opening="Olá.")
+
+
+async def test_a_callback_is_booked_moved_and_why_the_call_ends(callback_call: Call) -> None:
+    turns = [
+        GREETING,
+        calls_back(tomorrow(10)),
+        {"assistant": "Fica para as dez."},
+        calls_back(tomorrow(11)),
+        {"assistant": "Onze."},
+        GOODBYE,
+    ]
+    async with rig_for(callback_call, {"turns": turns}) as rig:
+        ended = await rig.run(asks("Ligue-me amanhã às dez.", "Afinal às onze.", "Obrigado, adeus."))
+        assert (ended.outcome, ended.ended_reason, ended.ended_by) == ("answered", "callee.requested_callback", "assistant")
+        assert await callbacks_of(callback_call) == [("scheduled", tomorrow(11), "")]
+        said = [text for tool, text in await tool_answers(rig) if tool == "request_callback"]
+        assert said == [render(WORDS["callback_done"], {"when": spoken(tomorrow(hour), "pt-PT")}) for hour in (10, 11)]
+
+
+async def test_an_opt_out_later_in_the_call_takes_the_callback_back(callback_call: Call) -> None:
+    turns = [GREETING, calls_back(tomorrow(10)), {"assistant": "Fica marcado."}, {"assistant": "Com certeza."}, GOODBYE]
+    async with rig_for(callback_call, {"turns": turns}) as rig:
+        ended = await rig.run(asks("Ligue-me amanhã às dez.", "Esqueça, não me liguem mais!", "Adeus."))
+        assert ended.ended_reason == "callee.requested_opt_out"
+        assert await callbacks_of(callback_call) == [("ended", tomorrow(10), "callee.requested_opt_out")]
+
+
+async def test_the_sandboxs_own_mind_books_a_callback(callback_call: Call) -> None:
+    async with rig_for(callback_call) as rig:
+        ended = await rig.run(asks("Agora não posso. Ligue-me amanhã às dez.", "Não, obrigado. Adeus!"))
+        assert ended.ended_reason == "callee.requested_callback"
+        assert await callbacks_of(callback_call) == [("scheduled", tomorrow(10), "")]
+        assert f"voltamos a ligar {spoken(tomorrow(10), 'pt-PT')}." in "".join(
+            turn.text for turn in await rig.turns() if turn.role == "assistant"
+        )

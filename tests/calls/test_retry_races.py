@@ -6,10 +6,12 @@ from datetime import datetime, timedelta
 import pytest
 from django.utils import timezone
 
-from calls import cancellation, retries
+from calls import callbacks, cancellation, retries
+from calls.callbacks import Wish
 from calls.cancellation import CancelResult
 from calls.models import Call, CallEvent, CallRequest
 from calls.states import Reason, Status
+from contacts.models import Consent
 from personas.models import PersonaVersion
 from tests.call_factories import make_call
 
@@ -43,3 +45,14 @@ def test_a_retry_is_either_made_and_canceled_or_never_made(persona_version: Pers
         assert result == CancelResult.RETRY_CALLED_OFF
         assert list(call.retries.values_list("status", "ended_reason")) in ([], [("ended", "api.canceled")])
         assert Call.objects.exclude(retry_at=None).count() == 0
+
+
+def test_a_wish_that_is_written_by_many_is_one_callback(persona_version: PersonaVersion) -> None:
+    call = make_call(Status.IN_PROGRESS, version=persona_version)
+    said = timezone.now()
+    wishes = [Wish(at=tomorrow_at(10 + minute % 8), asked_at=said + timedelta(seconds=minute)) for minute in range(8)]
+    at_once(*[lambda wish=wish: callbacks.book(str(call.pk), wish) for wish in wishes * 2])
+    booked = Call.objects.get(callback_of=call)
+    # What was said last holds, in whatever order it was written.
+    assert (booked.status, booked.due_at, CallRequest.objects.count()) == ("scheduled", tomorrow_at(17), 1)
+    assert booked.consent == Consent.objects.filter(channel="call").order_by("obtained_at").last()

@@ -10,7 +10,7 @@ from pytest_django import Settings
 from accounts.locales import Locale
 from accounts.purposes import Purpose
 from personas import voices
-from personas.moments import in_words
+from personas.moments import in_words, spoken
 from personas.opening import opening_again, opening_key, opening_text
 from personas.platform import words
 from personas.tools_registry import OBLIGATORY, OPTIONAL, REGISTRY, tools_for
@@ -90,9 +90,32 @@ def test_a_moment_is_said_in_words(moment: tuple[int, int, int, int, int], local
     assert in_words(datetime(*moment, tzinfo=ZoneInfo("Europe/Lisbon")), locale) == text
 
 
+@pytest.mark.parametrize(
+    ("moment", "locale", "text"),
+    [
+        ((2026, 11, 25, 10, 0), "pt-PT", "quarta-feira, dia vinte e cinco de novembro, às dez da manhã"),
+        ((2026, 12, 16, 19, 30), "pt-PT", "quarta-feira, dia dezasseis de dezembro, às sete e meia da tarde"),
+        ((2026, 12, 1, 13, 15), "pt-PT", "terça-feira, dia um de dezembro, à uma e quinze da tarde"),
+        ((2026, 12, 1, 14, 41), "pt-BR", "terça-feira, dia primeiro de dezembro, às duas e quarenta e um da tarde"),
+        ((2026, 12, 16, 19, 30), "pt-BR", "quarta-feira, dia dezesseis de dezembro, às sete e meia da noite"),
+        ((2026, 12, 20, 12, 30), "pt-PT", "domingo, dia vinte de dezembro, ao meio-dia e meia"),
+        ((2026, 12, 31, 0, 0), "pt-PT", "quinta-feira, dia trinta e um de dezembro, à meia-noite"),
+        ((2026, 11, 25, 10, 0), "en", "Wednesday the twenty-fifth of November, at ten in the morning"),
+        ((2026, 12, 16, 19, 30), "en", "Wednesday the sixteenth of December, at half past seven in the evening"),
+        ((2026, 12, 31, 20, 5), "en", "Thursday the thirty-first of December, at eight oh five in the evening"),
+        ((2026, 12, 1, 13, 15), "en", "Tuesday the first of December, at one fifteen in the afternoon"),
+        ((2026, 12, 20, 12, 0), "en", "Sunday the twentieth of December, at noon"),
+        ((2026, 12, 22, 0, 0), "en", "Tuesday the twenty-second of December, at midnight"),
+        ((2026, 12, 30, 0, 41), "en", "Wednesday the thirtieth of December, at twelve forty-one in the morning"),
+    ],
+)
+def test_a_moment_is_said_aloud(moment: tuple[int, int, int, int, int], locale: str, text: str) -> None:
+    assert spoken(datetime(*moment, tzinfo=ZoneInfo("Europe/Lisbon")), locale) == text
+
+
 def test_three_tools_belong_to_every_persona() -> None:
     assert OBLIGATORY == ("end_call", "register_opt_out", "wrong_number")
-    assert OPTIONAL == ("lookup_information", "transfer_to_human")
+    assert OPTIONAL == ("lookup_information", "transfer_to_human", "request_callback")
     assert all(str(tool.title) for tool in REGISTRY.values())
 
 
@@ -103,6 +126,7 @@ def test_three_tools_belong_to_every_persona() -> None:
         (["transfer_to_human", "lookup_information"], False, False, []),
         ([], True, True, []),
         (["transfer_to_human"], True, True, ["transfer_to_human"]),
+        (["request_callback"], False, False, ["request_callback"]),
     ],
 )
 def test_a_tool_that_cannot_work_on_a_call_is_left_out(chosen: list[str], has_facts: bool, transfer: bool, extra: list[str]) -> None:

@@ -9,12 +9,17 @@ from agent_worker.realtime_emulator.mind.hearing import Heard, fold, means, patt
 from agent_worker.realtime_emulator.mind.lookup import arguments_for, search_for, spoken, topic_of
 from agent_worker.realtime_emulator.mind.requests import Request, request_in
 from agent_worker.realtime_emulator.mind.scene import Line, Scene
+from agent_worker.realtime_emulator.mind.when import names_a_time, now_in, when_in
 from agent_worker.realtime_emulator.script import Reply, ToolCall
 
 # Intents that one sentence answers; its name in the words is the intent's.
 _ONE_SENTENCE = {"emergency", "third_party", "robot", "injection", "off_topic", "medical", "not_interested", "unclear"}
 
 _CALLS_OF_ONE_TOOL = 2
+# A time of day in one of these is no wish to be called again.
+_MORE_URGENT = ("voicemail", "emergency", "opt_out", "minor", "wrong_number", "injection")
+# After one of these a day or an hour says when to call again.
+_ASKS_WHEN = ("callback_day", "callback_hour", "callback_booked", "callback_other", "not_now", "third_party")
 
 
 class Mind:
@@ -125,12 +130,20 @@ class _Turn:
                 return self._ending(f"{self._say('wrong_number')} {self._say('goodbye')}", "goodbye")
             case "transfer_to_human":
                 return self._after_transfer(output.text)
+            case "request_callback":
+                return self._after_callback(output.text)
             case "end_call":
                 return self._ending(self._say("goodbye"), "goodbye") if self._may_repeat("end_call", output.text) else Reply()
             case _ if means("not_found", output.text):
                 return Reply(self._say("unknown_fact"))
             case _:
                 return Reply(f"{spoken(output.text)} {self._next_question()}".strip())
+
+    def _after_callback(self, answer: str) -> Reply:
+        if means("callback_booked", answer):
+            when = re.split(r"\b(?:para|for) ", answer, maxsplit=1)[1].partition(".")[0]
+            return Reply(self._say("callback_booked", when=when))
+        return Reply(self._say("callback_impossible" if means("callback_impossible", answer) else "callback_other"))
 
     def _after_transfer(self, answer: str) -> Reply:
         if means("failed", answer):
@@ -152,6 +165,8 @@ class _Turn:
     # -- what the caller says ---------------------------------------------------------------------------------------
 
     def _answer(self, heard: Heard) -> Reply:
+        if reply := self._callback(heard):
+            return reply
         if reply := self._continued(heard):
             return reply
         if heard.is_a("unclear") and self._request.fresh:
@@ -184,6 +199,29 @@ class _Turn:
             return Reply(self._say("confirmed_fictional" if self._scene.fictional else "confirmed"))
         return None
 
+    def _callback(self, heard: Heard) -> Reply | None:
+        """To be called again at another time, where there is a tool for it: with the day and the hour that were said since."""
+        calendar = self._words["calendar"]
+        now = now_in(self._scene.instructions, calendar)
+        if self._scene.tool("request_callback") is None or now is None or heard.is_a(*_MORE_URGENT):
+            return None
+        last = self._scene.said[-1] if self._scene.said else ""
+        asked = any(_beginning(form) in last for kind in _ASKS_WHEN for form in self._words["say"][kind])
+        if not means("callback", heard.text) and not (asked and names_a_time(heard.text, calendar)):
+            return None
+        day, hour = when_in(self._since_they_asked(), now, calendar)
+        if day is None:
+            return Reply(self._say("callback_day"))
+        if hour is None:
+            return Reply(self._say("callback_hour"))
+        return Reply(calls=self._call("request_callback", date=day.isoformat(), time=f"{hour:%H:%M}"))
+
+    def _since_they_asked(self) -> str:
+        """What the caller said from their last wish to be called again on: what was said last counts."""
+        heard = self._scene.heard
+        asked = next((index for index in range(len(heard) - 1, -1, -1) if means("callback", heard[index])), len(heard) - 1)
+        return " ".join(heard[asked:])
+
     def _about_the_message(self, heard: Heard) -> Reply | None:
         """What follows when there is nobody to pass the call to."""
         if heard.is_a("question", "person"):
@@ -191,9 +229,13 @@ class _Turn:
         return Reply(self._say("message_taken")) if heard.is_a("statement", "yes") else None
 
     def _goodbye(self) -> str:
-        if self._request.worth_confirming and not self._times_said("confirmed") and not self._times_said("confirmed_fictional"):
+        if self._has_a_request() and not self._times_said("confirmed") and not self._times_said("confirmed_fictional"):
             return self._say("goodbye_request_fictional" if self._scene.fictional else "goodbye_request")
         return self._say("goodbye")
+
+    def _has_a_request(self) -> bool:
+        """Is there more to confirm than the time of another call?"""
+        return self._request.worth_confirming and not self._times_said("callback_booked")
 
     def _voicemail(self) -> Reply:
         return self._ending("", "voicemail")
@@ -227,7 +269,7 @@ class _Turn:
         return Reply(self._say("abuse"))
 
     def _farewell(self) -> Reply:
-        return self._ending(self._goodbye(), "goal_reached" if self._request.worth_confirming else "goodbye")
+        return self._ending(self._goodbye(), "goal_reached" if self._has_a_request() else "goodbye")
 
     def _bad_moment(self) -> Reply:
         if means("deferral", self._scene.pending) and self._times_said("not_now"):

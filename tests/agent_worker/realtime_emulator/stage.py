@@ -8,23 +8,31 @@ from typing import Any
 import yaml
 
 from agent_worker.realtime_emulator.mind import Line, Mind, Scene
+from calls.callbacks import agreed_time
+from calls.exceptions import CallbackImpossible
+from contacts.numbers import parse
 from personas.facts import lookup
 from personas.models import PersonaVersion
+from personas.moments import spoken
 from personas.opening import opening_text
 from personas.platform import words
 from personas.prompts import CallFacts, instructions_for
 from personas.publishing import TEXT_FIELDS
 from personas.seeding import HERE as SEEDS
+from personas.templating import render
+from tests.numbers import pt_mobile
 
 from .client import tool
 
 Call = tuple[str, dict[str, Any]]
+NOW = datetime(2026, 11, 12, 15, 40, tzinfo=UTC)  # a Thursday
 END_REASONS = ["goal_reached", "goodbye", "voicemail", "minor", "silence", "abuse", "language"]
 TOOLS = (
     tool("end_call", reason={"type": "string", "enum": END_REASONS}),
     tool("register_opt_out"),
     tool("wrong_number"),
     tool("lookup_information", question={"type": "string"}),
+    tool("request_callback", date={"type": "string"}, time={"type": "string"}),
 )
 
 
@@ -57,7 +65,7 @@ class Stage:
                 organization=self.organization,
                 of_organization=of_organization,
                 purpose=purpose,
-                now=datetime(2026, 11, 12, 15, 40, tzinfo=UTC),
+                now=NOW,
                 max_minutes=10,
                 transfer_available=self.transfer != "none",
             ),
@@ -113,4 +121,10 @@ class Stage:
             return "\n".join(fact["value"] for fact in found) or answers["lookup_not_found"]
         if name == "transfer_to_human":
             return answers["transfer_started" if self.transfer == "available" else "transfer_failed"]
+        if name == "request_callback":
+            try:
+                at = agreed_time(parse(pt_mobile()), date=arguments["date"], time=arguments["time"], now=NOW)
+            except CallbackImpossible as impossible:
+                return answers[impossible.code]
+            return render(answers["callback_done"], {"when": spoken(at, self.version.locale)})
         return answers[{"register_opt_out": "opt_out_done", "wrong_number": "wrong_number_done"}[name]]
