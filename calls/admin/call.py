@@ -123,6 +123,7 @@ class CallAdmin(ScopedAdmin):
             "trace": page.trace(call, turns),
             "events": page.timeline(call.events.all()),
             "cards": page.facts_of(call),
+            "chain": page.chain(call),
             "consent": call.consent,
             "prompt": page.prompt_of(call),
             "may_view_consent": self._may(request, Action.VIEW_CONSENTS, call),

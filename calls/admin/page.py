@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.utils.timezone import localtime
@@ -32,16 +33,21 @@ KINDS = {
     "digit": gettext_lazy("a key was pressed"),
     "model": gettext_lazy("model"),
     "policy": gettext_lazy("a rule said"),
+    "retry": gettext_lazy("another try"),
+    "callback": gettext_lazy("another time"),
     "error": gettext_lazy("error"),
     MENDED: gettext_lazy("mended"),
 }
 KIND_LOOK = {"tool": Look("silencio", "still"), "opening": Look("chamada", "blue"), "transfer": Look("transferir", "blue")}
+KIND_LOOK |= dict.fromkeys(("retry", "callback"), Look("agendada", "still"))
 FAILED = Look("falha", "red")
 FACTS: dict[str, Callable[[Any], object]] = {
     "heard_to_end": lambda heard: _("heard to its end") if heard else _("not heard to its end"),
     "at_ms": lambda ms: _("after %(ms)s ms") % {"ms": ms},
     "sip_status_code": lambda code: f"SIP {code}",
     "digit": str,
+    "at": lambda at: _time(datetime.fromisoformat(at)),
+    "attempt": lambda number: _("attempt %(number)s") % {"number": number},
     "kind": str,
     "silent_s": lambda seconds: _("after %(seconds)s s without a sign of life") % {"seconds": seconds},
     "callee_was_there": lambda there: _("the person was still on the line") if there else _("the person was gone"),
@@ -61,6 +67,8 @@ ACTORS = {
     "sandbox": gettext_lazy("the sandbox"),
     "user": gettext_lazy("staff"),
     "key": gettext_lazy("an API key"),
+    "retry": gettext_lazy("the retries"),
+    "call": gettext_lazy("the conversation"),
 }
 
 
@@ -72,6 +80,15 @@ class Happening:
     look: Look
     title: str
     detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Another call of the chain; `call_id` is None while there is only a time for it."""
+
+    name: str
+    call_id: UUID | None
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +153,8 @@ def actor_in_words(by: str) -> str:
     """“user:42” as “staff (42)”."""
     kind, _colon, number = by.partition(":")
     words = str(ACTORS.get(kind, kind))
-    return f"{words} ({number})" if number else words
+    # A conversation is the call that the page tells of elsewhere.
+    return f"{words} ({number})" if number and kind != "call" else words
 
 
 def reason_in_words(code: str) -> str:
@@ -251,6 +269,26 @@ def _queue(call: Call) -> list[tuple[str, str]]:
         (_("Priority"), first_up(call.get_priority_display())),
     ]
     return [(name, value) for name, value in pairs if value]
+
+
+def chain(call: Call) -> list[Link]:
+    """The calls that this one follows from, and that follow from it."""
+    retry, callback = call.retries.first(), call.callbacks.first()
+    linked = [
+        (_("It tries again"), call.retry_of),
+        (_("It is tried again by"), retry),
+        (_("It was asked for in"), call.callback_of),
+        (_("The person asked for"), callback),
+    ]
+    links = [Link(name, other.pk, _link_text(other)) for name, other in linked if other is not None]
+    if call.retry_at:
+        links.append(Link(_("It is tried again"), None, _time(call.retry_at)))
+    return links
+
+
+def _link_text(call: Call) -> str:
+    when, attempt = _time(call.due_at), _("attempt %(number)s") % {"number": call.attempt}
+    return f"{when} · {attempt} · {first_up(call.get_status_display())}"
 
 
 def _went(call: Call) -> list[tuple[str, str]]:

@@ -181,6 +181,13 @@ class QueueAnswer(serializers.Serializer[Any]):
     until = serializers.DateTimeField(allow_null=True, help_text=_("The earliest time at which it may be dialled, where that is known."))
 
 
+class CallbackAnswer(serializers.Serializer[Call]):
+    """The call that the person asked for in conversation."""
+
+    id = serializers.UUIDField()
+    at = serializers.DateTimeField(source="due_at")
+
+
 class Said(serializers.ChoiceField):
     """One of a column's words; null as long as the column says nothing."""
 
@@ -211,7 +218,14 @@ class CallAnswer(serializers.Serializer[Call]):
     phone_number = serializers.SerializerMethodField(help_text=_("Masked."))
     metadata = serializers.JSONField()
     attempt = serializers.IntegerField()
-    retry_of = serializers.UUIDField(source="retry_of_id", allow_null=True)
+    retry_of = serializers.UUIDField(
+        source="retry_of_id", allow_null=True, help_text=_("The call that nobody answered, and that this one tries again.")
+    )
+    retries = serializers.SerializerMethodField(help_text=_("The call that tries this one again, if one does."))
+    callback_of = serializers.UUIDField(
+        source="callback_of_id", allow_null=True, help_text=_("The call in which the person asked for this one.")
+    )
+    callback = serializers.SerializerMethodField(help_text=_("The call at another time that the person asked for in this one."))
     ring_timeout_s = serializers.IntegerField()
     max_duration_s = serializers.IntegerField()
     outcome = Said(Outcome.choices)
@@ -245,6 +259,16 @@ class CallAnswer(serializers.Serializer[Call]):
 
     def get_phone_number(self, call: Call) -> str:
         return mask(call.number)
+
+    @extend_schema_field(serializers.ListField(child=serializers.UUIDField()))
+    def get_retries(self, call: Call) -> list[str]:
+        # A call that has not ended is not tried again: nothing to look up for one that was just asked for.
+        return [str(retry.pk) for retry in call.retries.all()] if call.ended_at else []
+
+    @extend_schema_field(CallbackAnswer(allow_null=True))
+    def get_callback(self, call: Call) -> dict[str, Any] | None:
+        callback = next(iter(call.callbacks.all()), None) if call.answered_at else None
+        return None if callback is None else CallbackAnswer().to_representation(callback)
 
     @extend_schema_field(serializers.ChoiceField(choices=PRIORITIES))
     def get_priority(self, call: Call) -> str:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import structlog
 from django.db import DatabaseError
-from django.db.models import QuerySet
+from django.db.models import Prefetch, QuerySet
 from django.urls import reverse
 from django.utils.translation import gettext
 from rest_framework.exceptions import ValidationError
@@ -47,6 +47,11 @@ log = structlog.get_logger(__name__)
 # Organizations that are named to somebody who has to choose one.
 MOST_NAMED = 20
 IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+# What follows from the calls of a page, in a query each.
+FOLLOWING = (
+    Prefetch("retries", Call.objects.only("id", "retry_of")),
+    Prefetch("callbacks", Call.objects.only("id", "callback_of", "due_at")),
+)
 # They hold nothing of a request, and their fields are copied once instead of at every one.
 _START_CALL = StartCall()
 _NEW_CALL = NewCall()
@@ -60,7 +65,7 @@ class CallsView(ApiView):
 
     def calls(self) -> QuerySet[Call]:
         """The calls that who asks may see."""
-        calls = Call.objects.select_related("persona_version", "organization")
+        calls = Call.objects.select_related("persona_version", "organization").prefetch_related(*FOLLOWING)
         if self.key:
             return calls.filter(organization=self.key.organization_id)
         return calls.filter(organization__in=organizations_of(self.person, Action.VIEW_CALLS))

@@ -1,6 +1,7 @@
 """A call that nobody answered is tried again, once for each try, and only after the dial's own final answer."""
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,11 +10,11 @@ from django.utils import timezone
 
 from accounts.models import ApiKey, Organization, User
 from accounts.purposes import Purpose
-from calls import cancellation, dialer, lifecycle, requests, retries, schedule, tasks
+from calls import cancellation, dialer, lifecycle, places, requests, retries, schedule, tasks
 from calls.cancellation import CancelResult
 from calls.dial_results import FINAL, RetryReason, retry_reason
 from calls.engine.steps import Step
-from calls.exceptions import DialFailed, FailureKind
+from calls.exceptions import AnsweredSince, DialFailed, FailureKind
 from calls.models import Call, CallEvent, CallRequest, LineKind
 from calls.policy import Ask, attempts, first_objection
 from calls.policy.attempts import CAPS, Caps
@@ -259,7 +260,7 @@ def test_an_opt_out_stops_a_retry_that_is_on_the_schedule(version: PersonaVersio
     )
     Call.objects.filter(retry_of=call).update(due_at=timezone.now())
     schedule.promote_due()
-    assert dialer._claim_due(LineKind.PHONE, by="dialer") == []
+    places.take(LineKind.PHONE, by="dialer", may_still=partial(dialer._may_still, by="dialer"))
     retry = retry_of(call)
     assert (retry.outcome, retry.ended_reason, retry.retry_at) == ("blocked", "policy.do_not_call", None)
 
@@ -276,7 +277,7 @@ def test_who_was_reached_meanwhile_is_not_tried_again(version: PersonaVersion) -
     Call.objects.filter(pk=api_call(version, Status.ENDED).pk).update(answered_at=timezone.now(), outcome=Outcome.ANSWERED)
     said = first_objection(ask)
     assert said is not None
-    assert (said.code, str(said)) == ("policy.attempts", "Somebody picked up another call since: there is nothing to try again.")
+    assert (said.code, type(said)) == ("policy.attempts", AnsweredSince)
 
 
 def test_a_purposes_caps_hold_at_the_time_of_the_dial(version: PersonaVersion, organization: Organization) -> None:
@@ -341,7 +342,7 @@ def test_planning_is_a_step_of_the_queue_worker(version: PersonaVersion) -> None
 def test_canceling_an_ended_call_calls_its_retry_off_before_it_is_planned(version: PersonaVersion, alice: User) -> None:
     call = unanswered(version)
     result = cancellation.cancel(call=call, by="key:7", reason=Reason.API_CANCELED)
-    assert (result, str(result.sentence)) == (CancelResult.RETRY_CALLED_OFF, "The call had ended already. It is not tried again.")
+    assert (result, str(result.sentence)) == (CancelResult.RETRY_CALLED_OFF, "A chamada já tinha terminado. Não é repetida.")
     assert (retries.plan_due(), Call.objects.count(), notes(call)) == (False, 1, [("key:7", "api.canceled")])
     assert cancellation.cancel(call=call, by="key:7", reason=Reason.API_CANCELED) == CancelResult.HAD_ENDED
 
