@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from django.db import IntegrityError, transaction
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from accounts.models import ApiKey, Organization, User
 from accounts.purposes import Purpose
@@ -342,7 +342,8 @@ def test_planning_is_a_step_of_the_queue_worker(version: PersonaVersion) -> None
 def test_canceling_an_ended_call_calls_its_retry_off_before_it_is_planned(version: PersonaVersion, alice: User) -> None:
     call = unanswered(version)
     result = cancellation.cancel(call=call, by="key:7", reason=Reason.API_CANCELED)
-    assert (result, str(result.sentence)) == (CancelResult.RETRY_CALLED_OFF, "A chamada já tinha terminado. Não é repetida.")
+    with translation.override("en"):
+        assert (result, str(result.sentence)) == (CancelResult.RETRY_CALLED_OFF, "The call had ended already. It is not tried again.")
     assert (retries.plan_due(), Call.objects.count(), notes(call)) == (False, 1, [("key:7", "api.canceled")])
     assert cancellation.cancel(call=call, by="key:7", reason=Reason.API_CANCELED) == CancelResult.HAD_ENDED
 

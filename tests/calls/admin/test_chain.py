@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 from django.urls import reverse
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from accounts.models import User
 from calls import callbacks, retries
@@ -26,7 +26,8 @@ def noon() -> datetime:
 
 
 def links_of(call: Call) -> list[tuple[str, object]]:
-    return [(link.name, link.call_id) for link in pages.chain(call)]
+    with translation.override("en"):
+        return [(link.name, link.call_id) for link in pages.chain(call)]
 
 
 def test_a_retry_is_linked_both_ways(login: Login, alice: User, persona_version: PersonaVersion) -> None:
