@@ -44,16 +44,30 @@ WITH RECURSIVE waiting (organization_id) AS (
 )
 SELECT head.id, head.organization_id, head.priority, head.due_at, coalesce(held.places, 0) AS held, own.places AS share,
     (SELECT coalesce(sum(places), 0) FROM held) AS taken
-FROM waiting
+FROM waiting {join}
+LEFT JOIN held ON held.organization_id = waiting.organization_id
+LEFT JOIN calls_lineshare own ON own.line_id = %(line_id)s AND own.organization_id = waiting.organization_id
+"""
+# PostgreSQL has to be told to go from organization to organization: a plain join it would rather make by reading the whole table.
+# SQLite knows no LATERAL, and joins in no other way than that.
+JOIN = {
+    "postgresql": """
+CROSS JOIN LATERAL (
+    SELECT due.id, due.organization_id, due.priority, due.due_at FROM calls_call due
+    WHERE due.line = %(line)s AND due.status = 'queued' AND due.organization_id = waiting.organization_id
+        AND due.due_at <= %(at)s AND due.expires_at > %(at)s AND due.cancel_requested_at IS NULL
+    ORDER BY due.priority DESC, due.due_at LIMIT 1
+) head
+""",
+    "sqlite": """
 JOIN calls_call head ON head.id = (
     SELECT due.id FROM calls_call due
     WHERE due.line = %(line)s AND due.status = 'queued' AND due.organization_id = waiting.organization_id
         AND due.due_at <= %(at)s AND due.expires_at > %(at)s AND due.cancel_requested_at IS NULL
     ORDER BY due.priority DESC, due.due_at LIMIT 1
 )
-LEFT JOIN held ON held.organization_id = waiting.organization_id
-LEFT JOIN calls_lineshare own ON own.line_id = %(line_id)s AND own.organization_id = waiting.organization_id
-"""
+""",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +149,7 @@ def _take(line: Line, most: int | None, *, at: datetime, by: str, may_still: Cal
 def queue_of(line: Line, at: datetime) -> Queue:
     """The line at that time of the database's. One statement, which looks at one call an organization."""
     named = {"line": line.kind, "line_id": line.pk, "at": connection.ops.adapt_datetimefield_value(at)}
-    rows: list[Any] = list(Call.objects.raw(HEADS, named))
+    rows: list[Any] = list(Call.objects.raw(HEADS.format(join=JOIN[connection.vendor]), named))
     heads = [Head(row.pk, row.organization_id, row.priority, row.due_at, row.held, row.share) for row in rows]
     return Queue(line=line, taken=int(rows[0].taken) if rows else 0, heads=heads)
 
