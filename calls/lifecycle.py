@@ -238,7 +238,12 @@ def ringing(call: Call, *, by: str) -> bool:
 
 
 def answered(call: Call, *, by: str, at: datetime | None = None, **changes: Any) -> bool:
-    """Somebody (or something) picked up; `at`, when that is only now written."""
+    """Somebody (or something) picked up; `at`, when that is only now written.
+
+    Raises WrongWay for a call that does not ring: it was answered before.
+    """
+    if call.status == Status.TRANSFERRING:
+        raise WrongWay(old=Status.TRANSFERRING, new=Status.IN_PROGRESS)
     return go(call, Status.IN_PROGRESS, by=by, answered_at=at or timezone.now(), **changes)
 
 
@@ -248,7 +253,9 @@ def transferring(call: Call, *, by: str) -> bool:
 
 
 def back_from_transfer(call: Call, *, by: str, why: str) -> bool:
-    """The transfer failed, and the callee is still there."""
+    """The transfer failed, and the callee is still there. Raises WrongWay for a call that is not being transferred."""
+    if call.status != Status.TRANSFERRING:
+        raise WrongWay(old=Status(call.status), new=Status.IN_PROGRESS)
     return go(call, Status.IN_PROGRESS, by=by, why=why)
 
 

@@ -381,3 +381,15 @@ def test_a_sandbox_call_is_taken_whatever_was_said_meanwhile() -> None:
         organization=call.organization, number_index=call.number_index, reason=SuppressionReason.API, by="key:1", simulated=True
     )
     assert lifecycle.claim_for_dial(call_id=call.pk, claim=CLAIM, by="sandbox:1", worker="sandbox:1") is not None
+
+
+@pytest.mark.parametrize("status", [status for status in Status if status != Status.TRANSFERRING])
+def test_only_who_was_being_transferred_comes_back(status: Status) -> None:
+    with pytest.raises(WrongWay):
+        lifecycle.back_from_transfer(make_call(status), by="job:1", why="busy")
+
+
+def test_a_call_is_answered_once() -> None:
+    call = make_call(Status.TRANSFERRING)
+    with pytest.raises(WrongWay):
+        lifecycle.answered(call, by="job:1")
