@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 from django.test import Client
+from hypothesis import settings
 
 from accounts import api_keys
 from accounts.models import ApiKey, Membership, Organization, Role, Scope, User
@@ -12,6 +13,8 @@ from personas.models import Persona, PersonaVersion
 from .factories import MembershipFactory, OrganizationFactory, PlatformAdminFactory, UserFactory, published_version
 
 Login = Callable[[User], Client]
+# For searches by hand: pytest --hypothesis-profile long
+settings.register_profile("long", max_examples=1000, stateful_step_count=80, deadline=None)
 
 
 @pytest.fixture
