@@ -51,17 +51,23 @@ def conversation_of(rig: Rig) -> Any:
     return next((session for session in rig.emulator.find(key=rig.key) if session.instructions), None)
 
 
+# The model's time to its first sound.
+MODEL_MS = 800
+
+
 async def test_a_stored_opening_is_played_at_once_and_the_greeting_follows_without_a_gap(call: Call) -> None:
-    async with rig_for(call, {"turns": [{"assistant": GREETING}], "first_audio_ms": 800}) as rig:
+    async with rig_for(call, {"turns": [{"assistant": GREETING}], "first_audio_ms": MODEL_MS}) as rig:
         await rendered(rig)
         ended = await rig.run(hears_the_greeting)
         assert (ended.opening_spoken, ended.opening_heard_to_end) == ("stored", True)
-        assert 0 <= (ended.opening_at_ms if ended.opening_at_ms is not None else -1) < 150
+        # Sooner than the model makes a sound: nobody asked it.
+        assert 0 <= (ended.opening_at_ms if ended.opening_at_ms is not None else -1) < MODEL_MS
         opening, greeting = await rig.turns()
         assert (opening.text, opening.is_opening, greeting.text) == (call.opening_text, True, GREETING)
         began = {turn.text: turn.started_at for turn in (opening, greeting)}
         length = (began[GREETING] - began[call.opening_text]).total_seconds()
-        assert 0 <= length - rig.seconds_of(call.opening_text) <= 0.3
+        # Asked for when the opening was over, it would come no sooner than the model's own time after it.
+        assert 0 <= length - rig.seconds_of(call.opening_text) < MODEL_MS / 1000
 
 
 async def test_what_is_said_over_the_opening_is_kept_and_answered_after_it(call: Call) -> None:
