@@ -127,7 +127,7 @@ def test_a_missing_migration_is_named_with_its_cure() -> None:
 def test_a_database_that_cannot_be_opened_is_wrong(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from django.db.backends.sqlite3.base import DatabaseWrapper
 
-    nowhere = {**connection.settings_dict, "NAME": str(tmp_path / "no/such/folder/db.sqlite3")}
+    nowhere = {**connection.settings_dict, "NAME": str(tmp_path / "no/such/folder/db.sqlite3"), "OPTIONS": {}}
     monkeypatch.setattr(doctor, "connection", DatabaseWrapper(nowhere, "nowhere"))
     assert str(doctor.check_database()) == (
         "wrong  database  SQLite cannot be used: unable to open database file. Check DATABASE_URL and that the server runs."
