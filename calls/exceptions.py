@@ -149,6 +149,8 @@ class StillAnswering(CallError):
     """The first request with this idempotency key is still being answered. Ask again in a moment."""
 
     code = "idempotency.in_progress"
+    # Seconds until it may be worth asking again: who asks waits for up to five more by itself.
+    wait = 1
 
 
 class WrongWay(CallError):

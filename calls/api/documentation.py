@@ -29,6 +29,10 @@ REPLAYED = OpenApiParameter(
 RETRY_AFTER = OpenApiParameter(
     "Retry-After", int, OpenApiParameter.HEADER, response=[429], description=_("Seconds until the next request is answered.")
 )
+# Starting a call answers it also while the first request with a key is still being answered.
+RETRY_AFTER_OF_A_START = OpenApiParameter(
+    "Retry-After", int, OpenApiParameter.HEADER, response=[409, 429], description=_("Seconds until the next request is answered.")
+)
 NUMBER = "+351910000001"
 EXAMPLE = OpenApiExample(
     "site",
@@ -75,7 +79,7 @@ start_call = extend_schema(
     summary=_("Start a call, in three fields"),
     description=_("The call is in the queue when this answers, and is dialled as soon as its line has a free place."),
     tags=["calls"],
-    parameters=[IDEMPOTENCY_KEY, REPLAYED, RETRY_AFTER],
+    parameters=[IDEMPOTENCY_KEY, REPLAYED, RETRY_AFTER_OF_A_START],
     request=StartCall,
     responses=_answers({202: CallAnswer}, *PLACING),
     examples=[EXAMPLE],
@@ -85,7 +89,7 @@ create_call = extend_schema(
     summary=_("Start a call, with all that can be said about it"),
     description=_("As start_call, and which line, which version, variables for the prompt, limits, and words of your own."),
     tags=["calls"],
-    parameters=[IDEMPOTENCY_KEY, REPLAYED, RETRY_AFTER],
+    parameters=[IDEMPOTENCY_KEY, REPLAYED, RETRY_AFTER_OF_A_START],
     request=NewCall,
     responses=_answers({202: CallAnswer}, *PLACING),
     examples=[EXAMPLE],

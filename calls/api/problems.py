@@ -13,7 +13,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from rest_framework import exceptions
 
-from ..exceptions import CallError
+from ..exceptions import CallError, StillAnswering
 
 TYPE = "urn:chamada:problem:"
 MEDIA_TYPE = "application/problem+json"
@@ -255,6 +255,6 @@ def handle(error: Exception, _context: Mapping[str, Any]) -> JsonResponse | None
     headers = {}
     if auth_header := getattr(error, "auth_header", ""):  # DRF puts it on its own errors only
         headers["WWW-Authenticate"] = auth_header
-    if isinstance(error, TooManyRequests | Unavailable):
+    if isinstance(error, TooManyRequests | Unavailable | StillAnswering):
         headers["Retry-After"] = str(error.wait)
     return answer(code, str(error), errors=error.errors() if isinstance(error, Problem) else None, headers=headers)

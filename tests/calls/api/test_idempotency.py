@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from calls import lifecycle
+from calls import lifecycle, requests
+from calls.exceptions import StillAnswering
 from calls.models import Call, CallRequest
 from calls.states import Outcome
 
@@ -30,6 +31,17 @@ def test_another_body_is_an_error(api: ApiClient, order: dict[str, Any]) -> None
     refused = api.post(START, order | {"customer_name": "Rui"}, HTTP_IDEMPOTENCY_KEY="one")
     assert (refused.status_code, refused.json()["code"]) == (422, "idempotency.other_body")
     assert Call.objects.count() == 1
+
+
+def test_who_comes_while_the_first_is_still_being_answered_is_told_when_to_ask_again(
+    api: ApiClient, order: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def still_answering(**_: object) -> None:
+        raise StillAnswering
+
+    monkeypatch.setattr(requests, "request_call", still_answering)
+    refused = api.post(START, order, HTTP_IDEMPOTENCY_KEY="one")
+    assert (refused.status_code, refused.json()["code"], refused.headers["Retry-After"]) == (409, "idempotency.in_progress", "1")
 
 
 def test_both_ways_to_start_a_call_share_their_keys(api: ApiClient, order: dict[str, Any]) -> None:
