@@ -18,6 +18,7 @@ class Connection:
         self._socket, self._transport, self._journal, self._strict = socket, transport, journal, strict
         self._outbox: asyncio.Queue[str | tuple[int, str] | None] = asyncio.Queue()  # None: the cut
         self.closed = False
+        self.is_closing = False
 
     def emit(self, event_type: str, **body: object) -> None:
         event: Json = {"type": event_type, "event_id": new_id("event"), **body}
@@ -52,6 +53,7 @@ class Connection:
 
     async def _end(self, close: tuple[int, str] | None) -> None:
         if close is not None:
+            self.is_closing = True
             await self._socket.close(code=close[0], message=close[1].encode()[:120])
         elif self._transport is not None:
             self._transport.abort()

@@ -1,5 +1,7 @@
 """What goes wrong when it is told to, and only then."""
 
+from contextlib import suppress
+
 import aiohttp
 import pytest
 
@@ -63,6 +65,15 @@ async def test_a_session_is_accepted_and_then_refused(emulator: Emulator, script
     async with connect(emulator, f"sk-emu-{script}") as client:
         assert await client.until_closed() == closed_with
     assert [(event["type"], event["error"]["code"]) for event in client.events] == [("error", code)]
+
+
+async def test_a_client_that_talks_on_while_it_is_refused_hears_why(emulator: Emulator) -> None:
+    async with connect(emulator, "sk-emu-refused_key") as client:
+        for _ in range(200):
+            with suppress(ConnectionError):
+                await client.send("input_audio_buffer.append", audio="A" * 6400)
+        assert await client.until_closed() == 3000
+    assert [event["error"]["code"] for event in client.events] == ["invalid_api_key"]
 
 
 async def test_a_socket_is_closed_again_and_again(emulator: Emulator) -> None:
