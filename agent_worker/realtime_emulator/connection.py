@@ -10,6 +10,8 @@ from agent_worker.realtime_emulator import contract
 from agent_worker.realtime_emulator.journal import Journal
 from agent_worker.realtime_emulator.wire import Json, new_id
 
+LINGERS_S = 0.5
+
 
 class Connection:
     """Queues what is sent, writes it down in the journal, and ends the socket in the three ways that a network knows."""
@@ -54,6 +56,9 @@ class Connection:
     async def _end(self, close: tuple[int, str] | None) -> None:
         if close is not None:
             self.is_closing = True
+            # aiohttp closes the transport behind its close frame without waiting. With words of the client's still unread that is a reset,
+            # which takes away what the client has not read yet: the error that says why.
+            await asyncio.sleep(LINGERS_S)
             await self._socket.close(code=close[0], message=close[1].encode()[:120])
         elif self._transport is not None:
             self._transport.abort()
