@@ -20,7 +20,6 @@ class Connection:
         self._socket, self._transport, self._journal, self._strict = socket, transport, journal, strict
         self._outbox: asyncio.Queue[str | tuple[int, str] | None] = asyncio.Queue()  # None: the cut
         self.closed = False
-        self.is_closing = False
 
     def emit(self, event_type: str, **body: object) -> None:
         event: Json = {"type": event_type, "event_id": new_id("event"), **body}
@@ -55,9 +54,8 @@ class Connection:
 
     async def _end(self, close: tuple[int, str] | None) -> None:
         if close is not None:
-            self.is_closing = True
-            # aiohttp closes the transport behind its close frame without waiting. With words of the client's still unread that is a reset,
-            # which takes away what the client has not read yet: the error that says why.
+            # aiohttp closes the transport right behind its close frame. A client that still writes then has its own torn down, with what it
+            # has not read yet: the error that says why.
             await asyncio.sleep(LINGERS_S)
             await self._socket.close(code=close[0], message=close[1].encode()[:120])
         elif self._transport is not None:

@@ -26,10 +26,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 
-# A client that does not answer the closing is not waited for any longer.
-CLOSES_WITHIN_S = 1.0
-
-
 class Session:
     """A client's session. Its journal, key, model and instructions are for tests to read."""
 
@@ -130,9 +126,6 @@ class Session:
         finally:
             self.connection.closed = True
             self.journal.note("server", {"type": "(closed)"})
-            if self.connection.is_closing:
-                # Broken off, the closing becomes a reset, and a client that is still sending loses what it was told last.
-                await asyncio.wait({sender}, timeout=CLOSES_WITHIN_S)
             for task in (sender, *self._tasks):
                 task.cancel()
             await asyncio.gather(sender, *self._tasks, return_exceptions=True)
