@@ -72,8 +72,10 @@ class Database:
             raise
 
     async def calls(self, tags: list[str]) -> dict[str, list[Row]]:
-        """The rows of the planned calls, by their tags; a retry bears its first call's tag."""
-        rows = await self.ask("SELECT metadata->>'chaos', id::text, status FROM calls_call WHERE metadata->>'chaos' = ANY(%s)", tags)
+        """The rows of the planned calls, by their tags; a retry bears its first call's tag, and comes behind it."""
+        rows = await self.ask(
+            "SELECT metadata->>'chaos', id::text, status FROM calls_call WHERE metadata->>'chaos' = ANY(%s) ORDER BY created_at", tags
+        )
         found: dict[str, list[Row]] = {tag: [] for tag in tags}
         for tag, call_id, status in rows:
             found[tag].append(Row(call_id, status))
