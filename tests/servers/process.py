@@ -46,7 +46,8 @@ def find(name: str) -> str:
 class Program:
     """How to start a program.
 
-    `user` is whom to run it as when we are root. The kernel sends `orphaned` to it when the thread that started it dies, so that a killed
+    `user` is whom to run it as when we are root. `niceness` (0 to 19) is how far it stands back for the others when the processors are
+    busy. The kernel sends `orphaned` to it when the thread that started it dies, so that a killed
     test run leaves nothing behind; that needs setpriv (util-linux), and without it only a test run that ends by itself cleans up.
     """
 
@@ -57,13 +58,15 @@ class Program:
     user: str = ""
     orphaned: str = "KILL"
     stop_signal: signal.Signals = signal.SIGTERM
+    niceness: int = 0
 
     def full_command(self) -> list[str]:
         setpriv = shutil.which("setpriv")
+        command = ["nice", "-n", str(self.niceness), *self.command] if self.niceness else list(self.command)
         if setpriv is None:
-            return list(self.command)
+            return command
         as_user = [f"--reuid={self.user}", f"--regid={self.user}", "--init-groups"] if self.user and os.geteuid() == 0 else []
-        return [setpriv, *as_user, f"--pdeathsig={self.orphaned}", "--", *self.command]
+        return [setpriv, *as_user, f"--pdeathsig={self.orphaned}", "--", *command]
 
 
 @dataclass
