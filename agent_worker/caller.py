@@ -242,7 +242,7 @@ class _Run:
             self._held_still = self.persona.conversation.watchdogs
             self._held_still.pause()
         elif not away and self._held_still is not None:
-            self._held_still.resume(time.monotonic())
+            self._held_still.line_is_back(time.monotonic())
             self._held_still = None
 
     def _digit(self, digit: str) -> None:

@@ -18,6 +18,8 @@ class Patience:
     nudges: int = 1
     silence_s: float = 10.0
     goodbye_s: float = 15.0
+    # A line that was away carries sound again a moment after it is back; who then still hears nothing is spoken to.
+    after_outage_s: float = 2.5
     announce_before_end_s: float = 30.0
     announce_by_force_after_s: float = 8.0
     errors: int = 4
@@ -50,6 +52,7 @@ class Watchdogs:
     _nudges: int = 0
     _asked: bool = False
     _goodbye_at: float | None = None
+    _back_at: float | None = None
     _announced: bool = False
     _errors: deque[float] = field(default_factory=deque)
 
@@ -64,6 +67,8 @@ class Watchdogs:
         self._agent_speaks, self._quiet_since = speaks, now
         if speaks:
             self._waits_for_model_since, self._nudges = None, 0
+        elif self._back_at is not None and now - self._back_at >= self.patience.after_outage_s:
+            self._back_at = None
 
     def callee_spoke(self, *, speaks: bool, now: float) -> None:
         if speaks:
@@ -89,6 +94,12 @@ class Watchdogs:
         self._quiet_since = now
         if self._waits_for_model_since is not None:
             self._waits_for_model_since = now
+
+    def line_is_back(self, now: float) -> None:
+        """Sound can be heard again, and nobody has heard what was said meanwhile: neither side is left waiting for the other for long."""
+        self.resume(now)
+        self._back_at, self._asked, self._goodbye_at = now, False, None
+        self._wait_s = min(self._wait_s, self.patience.after_outage_s)
 
     def error(self, now: float) -> bool:
         """An error from which the model recovered; True when there were too many of them in a short time."""
@@ -130,8 +141,9 @@ class Watchdogs:
         if self._goodbye_at is not None:
             return Due.END_FOR_SILENCE if now - self._goodbye_at >= self.patience.goodbye_s and not self._agent_speaks else None
         busy = self._agent_speaks or self._callee_speaks or self._waits_for_model_since is not None
-        if busy or now - self._quiet_since < self.patience.silence_s:
+        if busy or now - self._quiet_since < (self.patience.silence_s if self._back_at is None else self.patience.after_outage_s):
             return None
+        self._back_at = None
         self._expect(now, self.patience.answer_s)
         if not self._asked:
             self._asked = True

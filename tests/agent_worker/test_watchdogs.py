@@ -83,6 +83,49 @@ def test_while_a_tool_runs_neither_silence_nor_a_missing_answer_counts(dogs: Wat
     assert [dogs.due(65), dogs.due(66)] == [None, Due.NUDGE]
 
 
+def test_after_an_outage_of_the_line_a_silent_callee_is_spoken_to_soon(dogs: Watchdogs) -> None:
+    dogs.pause()
+    dogs.line_is_back(60)
+    soon = 60 + PATIENCE.after_outage_s
+    assert [dogs.due(soon - 0.1), dogs.due(soon)] == [None, Due.ASK_WHETHER_THERE]
+    dogs.agent_spoke(speaks=True, now=63)
+    dogs.agent_spoke(speaks=False, now=64)
+    assert [dogs.due(64 + PATIENCE.silence_s - 0.1), dogs.due(64 + PATIENCE.silence_s)] == [None, Due.SAY_GOODBYE]
+
+
+def test_what_was_asked_before_an_outage_is_asked_again(dogs: Watchdogs) -> None:
+    assert dogs.due(30) == Due.ASK_WHETHER_THERE
+    dogs.agent_spoke(speaks=True, now=31)
+    dogs.agent_spoke(speaks=False, now=32)
+    dogs.pause()
+    dogs.line_is_back(60)
+    assert dogs.due(60 + PATIENCE.after_outage_s) == Due.ASK_WHETHER_THERE
+
+
+def test_words_that_end_when_the_line_has_only_just_come_back_may_not_have_been_heard(dogs: Watchdogs) -> None:
+    dogs.pause()
+    dogs.agent_spoke(speaks=True, now=59)
+    dogs.line_is_back(60)
+    dogs.agent_spoke(speaks=False, now=61)
+    assert dogs.due(61 + PATIENCE.after_outage_s) == Due.ASK_WHETHER_THERE
+
+
+def test_who_was_heard_after_an_outage_leaves_the_callee_their_time(dogs: Watchdogs) -> None:
+    dogs.pause()
+    dogs.agent_spoke(speaks=True, now=59)
+    dogs.line_is_back(60)
+    dogs.agent_spoke(speaks=False, now=64)
+    assert [dogs.due(64 + PATIENCE.silence_s - 0.1), dogs.due(64 + PATIENCE.silence_s)] == [None, Due.ASK_WHETHER_THERE]
+
+
+def test_an_answer_that_an_outage_held_up_is_asked_for_sooner(dogs: Watchdogs) -> None:
+    dogs.callee_spoke(speaks=True, now=21)
+    dogs.callee_spoke(speaks=False, now=22)
+    dogs.pause()
+    dogs.line_is_back(60)
+    assert dogs.due(60 + PATIENCE.after_outage_s) == Due.NUDGE
+
+
 def test_the_end_of_the_time_is_announced_in_a_pause(dogs: Watchdogs) -> None:
     dogs.agent_spoke(speaks=True, now=269)
     assert dogs.due(271) is None
