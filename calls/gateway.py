@@ -69,6 +69,8 @@ class Participant:
     kind: str
     call_status: str = ""
     joined_at: datetime | None = None
+    # False: still on the way in, or back in after a restart of LiveKit; who is told to leave just then does not hear it.
+    is_connected: bool = True
 
     @property
     def is_callee(self) -> bool:
@@ -141,16 +143,33 @@ class Gateway:
             )
         )
 
-    async def delete_room(self, room: str) -> bool:
-        """Close the room: the job and the phone are let go. False: LiveKit knows no such room, which is no error. Raises GatewayError."""
-        from livekit import api
+    async def delete_room(self, room: str, *, uncarried_too: bool = False) -> bool:
+        """Close the room: the job and the phone are let go. False: LiveKit knows no such room, which is no error. Raises GatewayError.
 
+        A room whose server has died is in LiveKit's Redis, and no server carries it until somebody joins it again: it cannot be deleted
+        (service_away), or, with `uncarried_too`, is given to a server first. Then nobody can come back into it: a phone that was about to
+        tries for half a minute before it hangs up, so its return is to be waited for (ten seconds after LiveKit's).
+        """
         try:
-            await self._asked(self._api.room.delete_room(api.DeleteRoomRequest(room=room)))
+            await self._delete(room)
         except GatewayError as error:
+            if error.kind == FailureKind.SERVICE_AWAY and uncarried_too:
+                return await self._delete_uncarried(room)
             if error.kind != FailureKind.ROOM_GONE:
                 raise
             return False
+        return True
+
+    async def _delete(self, room: str) -> None:
+        from livekit import api
+
+        await self._asked(self._api.room.delete_room(api.DeleteRoomRequest(room=room)))
+
+    async def _delete_uncarried(self, room: str) -> bool:
+        from livekit import api
+
+        await self._asked(self._api.room.create_room(api.CreateRoomRequest(name=room)))
+        await self._delete(room)
         return True
 
     async def remove_forgotten_callee(self, room: str) -> bool:
@@ -189,6 +208,7 @@ class Gateway:
                 kind=api.ParticipantInfo.Kind.Name(participant.kind).lower(),
                 call_status=participant.attributes.get("sip.callStatus", ""),
                 joined_at=datetime.fromtimestamp(participant.joined_at, UTC) if participant.joined_at else None,
+                is_connected=participant.state == api.ParticipantInfo.State.ACTIVE,
             )
             for participant in found.participants
         ]

@@ -50,6 +50,7 @@ class Reconciler:
         self._database, self._livekit = Watch(), Watch()
         self._clocks_differ_by: float | None = None
         self._alone, self._gone, self._untaken, self._callless = Sightings(), Sightings(), Sightings(), Sightings()
+        self._uncarried = Sightings()
         self._looked_at: float | None = None
         self._applied_at: float | None = None
 
@@ -79,7 +80,7 @@ class Reconciler:
             self._database.lost()
             raise
         finally:
-            for sightings in (self._alone, self._gone, self._untaken, self._callless):
+            for sightings in (self._alone, self._gone, self._untaken, self._callless, self._uncarried):
                 sightings.end_of_look()
         return self.mended.total() > before
 
@@ -96,7 +97,7 @@ class Reconciler:
         judged = self._lines_that_can_be_judged(at)
         suspects = mending.suspects(judged)
         untaken = [call for call in mending.untaken() if self._untaken_s(call, at) >= mending.NOBODY_CAME_AFTER_S and call.line in judged]
-        present = self._who_is_in([*(suspect.call for suspect in suspects), *untaken], rooms or set())
+        present = self._who_is_in([*(suspect.call for suspect in suspects), *untaken], rooms or set(), at)
         for suspect in suspects:
             suspect.participants = present[suspect.call.room]
         self._end_lost(suspects, at)
@@ -171,24 +172,25 @@ class Reconciler:
                 self.mended[Mended.NOBODY_CAME] += 1
 
     def _close_callless(self, rooms: set[str], at: float) -> None:
-        # Twice: a call that ends at this moment has its room deleted by who ends it.
+        # Twice: a call that ends at this moment has its room deleted by who ends it. And as often as it comes back: soon after a restart of
+        # LiveKit a deletion meets a room that phone and job are only about to join again.
         outlived = [room for room in mending.rooms_without_a_call(rooms) if self._callless.seconds(room, at) > 0]
-        for room, deleted in zip(outlived, self._each(outlived, lambda gateway, room: gateway.delete_room(room)), strict=True):
+        for room, deleted in zip(outlived, self._each(outlived, _delete), strict=True):
             if deleted:
                 mending.note_room(room)
                 self.mended[Mended.ROOM_LEFT] += 1
 
     # -- LiveKit ----------------------------------------------------------------------------------------------------
 
-    def _who_is_in(self, calls: Sequence[Call], alive: set[str]) -> dict[str, list[Participant] | None]:
+    def _who_is_in(self, calls: Sequence[Call], alive: set[str], at: float) -> dict[str, list[Participant] | None]:
         """Who is in the rooms of these calls; None where LiveKit could not be asked. In the sandbox there is no room."""
 
         async def ask(gateway: Gateway, room: str) -> list[Participant]:
             try:
                 return await gateway.participants(room)
             except GatewayError as error:
-                # No server carries it, and LiveKit, which can be asked, lists no such room.
-                if error.kind == FailureKind.SERVICE_AWAY and room not in alive:
+                # No server carries it, and LiveKit, which can be asked, lists no such room; or lists it, look after look.
+                if error.kind == FailureKind.SERVICE_AWAY and (room not in alive or self._uncarried.seconds(room, at) > 0):
                     return []
                 raise
 
@@ -201,7 +203,7 @@ class Reconciler:
         with_a_callee = {suspect.call.room for suspect in lost if suspect.callee}
 
         async def hang_up(gateway: Gateway, room: str) -> bool:
-            return await gateway.delete_room(room) or room not in with_a_callee or await gateway.remove_forgotten_callee(room)
+            return await _delete(gateway, room) or room not in with_a_callee or await gateway.remove_forgotten_callee(room)
 
         return self._done([suspect.call for suspect in lost], hang_up)
 
@@ -240,7 +242,12 @@ class Reconciler:
         return self._runner.run(run())
 
 
+async def _delete(gateway: Gateway, room: str) -> bool:
+    """Close a room. Who would come back to it after a restart of LiveKit has done so: only who saw it for ten seconds judges."""
+    return await gateway.delete_room(room, uncarried_too=True)
+
+
 async def _clear(gateway: Gateway, room: str) -> bool:
     """Make sure that there is no such room."""
-    await gateway.delete_room(room)
+    await _delete(gateway, room)
     return True

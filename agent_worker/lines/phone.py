@@ -10,7 +10,7 @@ from livekit.agents import Agent, AgentSession, AutoSubscribe, JobContext
 from livekit.agents.voice import TranscriptSynchronizer
 from livekit.agents.voice.room_io import AudioInputOptions, RoomOptions
 
-from calls.exceptions import GatewayError
+from calls.exceptions import FailureKind, GatewayError
 from calls.exceptions import TransferFailed as TransferRefused
 from calls.gateway import CALLEE, Answer, Dial, Gateway
 from calls.models import Call
@@ -23,15 +23,18 @@ log = structlog.get_logger(__name__)
 # LiveKit hangs up by itself so long after our own limit: the guard that survives this process.
 LONGER_THAN_OURS_S = 30
 TRANSFER_RINGS_S = 25
-# Half a minute in all: a LiveKit that restarts is back by then.
-HANG_UP_TRIES = 12
-BETWEEN_TRIES_S = 0.5
+# A LiveKit that restarts is back by then. Whom it could not be told of until then the reconciler lets go.
+HANGS_UP_WITHIN_S = 40.0
+BETWEEN_TRIES_S = 1.0
 STATUS = "sip.callStatus"
 # livekit-sip hangs up when it is told so by this (facts: livekit-stack §3.7).
 END_CALL = "lk.sip.EndCall"
 ENDS_CALL_WITHIN_S = 3.0
 # A LiveKit that restarts in 3 s has job and callee back, one after the other, within ten. Who hears nothing for longer than this is let go.
 RETURNS_WITHIN_S = 20.0
+# After LiveKit is back, so long is waited for the callee to be back in the room before they are hung up on: a phone whose room goes while
+# it joins again does not notice, and stays on the line.
+JOINS_AGAIN_WITHIN_S = 12.0
 LINE_LOST = "LINE_LOST"
 
 
@@ -49,6 +52,8 @@ class PhoneLine(Line):
         self._hung_up = False
         self._callee_is_gone = asyncio.Event()
         self._outage: asyncio.TimerHandle | None = None
+        self._livekit_was_away = False
+        self._livekit_back_at: float | None = None
         self._hanging_up = asyncio.Lock()
         self._handlers: list[tuple[str, Any]] = [
             ("participant_connected", self._joined),
@@ -99,15 +104,40 @@ class PhoneLine(Line):
         async with self._hanging_up:
             if self._hung_up:
                 return
-            for attempt in range(1, HANG_UP_TRIES + 1):
-                try:
-                    self._hung_up = await self._gateway.delete_room(self._room_name) or await self._let_callee_go()
-                except GatewayError as error:
-                    log.warning("room could not be deleted", kind=error.kind, attempt=attempt)
-                if self._hung_up:
-                    return
-                await asyncio.sleep(BETWEEN_TRIES_S * min(attempt, 8))
-            log.error("line could not be closed")
+            try:
+                async with asyncio.timeout(HANGS_UP_WITHIN_S):
+                    await self._delete_the_room()
+            except TimeoutError:
+                log.error("line could not be closed")
+
+    async def _delete_the_room(self) -> None:
+        while not self._hung_up:
+            try:
+                if not self._livekit_was_away or await self._callee_is_back_or_will_not_come():
+                    gone = await self._gateway.delete_room(self._room_name, uncarried_too=self._livekit_was_away)
+                    self._hung_up = gone or await self._let_callee_go()
+            except GatewayError as error:
+                log.warning("room could not be deleted", kind=error.kind)
+                self._livekit_was_away = True
+            if not self._hung_up:
+                await asyncio.sleep(BETWEEN_TRIES_S)
+
+    async def _callee_is_back_or_will_not_come(self) -> bool:
+        """After LiveKit was away: whether hanging up reaches everybody whom it can reach. Raises GatewayError."""
+        now = asyncio.get_running_loop().time()
+        try:
+            there = await self._gateway.participants(self._room_name)
+        except GatewayError as error:
+            if error.kind != FailureKind.SERVICE_AWAY:
+                self._livekit_back_at = None
+                raise
+            there = []  # nobody has come back to it yet
+        if self._livekit_back_at is None:
+            self._livekit_back_at = now
+        callee = next((each for each in there if each.is_callee), None)
+        if self._callee_is_gone.is_set() or (callee is not None and callee.is_connected):
+            return True
+        return now - self._livekit_back_at >= JOINS_AGAIN_WITHIN_S
 
     async def _let_callee_go(self) -> bool:
         """A Redis that came back empty has forgotten the room; job and callee are in it all the same. Raises GatewayError."""
@@ -173,11 +203,13 @@ class PhoneLine(Line):
     def _reconnecting(self) -> None:
         if self._outage is None:
             log.warning("connection to the room is lost")
+            self._livekit_was_away = True
             self._outage = asyncio.get_running_loop().call_later(RETURNS_WITHIN_S, self._gone, LINE_LOST)
             self.is_away(True)  # noqa: FBT003  # there is one thing to say
 
     def _reconnected(self) -> None:
         log.info("connection to the room is back")
+        self._livekit_back_at = asyncio.get_running_loop().time()
         if (callee := self._room.remote_participants.get(CALLEE)) is not None:
             self._line_is_back()
             # The library asked for their sound as soon as it saw them, when nothing could be sent yet.

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -35,6 +35,9 @@ from tests.numbers import pt_mobile
 
 Reason = rtc.DisconnectReason
 CALL = Call(number=pt_mobile(7), ring_timeout_s=20, max_duration_s=120)
+CANNOT = (500, {"code": "internal", "msg": "not now"})
+UNCARRIED = (503, {"code": "unavailable", "msg": "no response from servers"})
+State = api.ParticipantInfo.State
 
 
 @dataclass
@@ -44,15 +47,18 @@ class LiveKit:
     asked: list[tuple[str, Message]] = field(default_factory=list)
     answers: dict[str, Any] = field(default_factory=dict)
     present: list[api.ParticipantInfo] = field(default_factory=list)
+    before: dict[str, Callable[[], None]] = field(default_factory=dict)
 
     def of(self, method: str) -> list[Any]:
         return [request for name, request in self.asked if name == method]
 
     async def answer(self, request: web.Request) -> web.Response:
         method = request.match_info["method"]
+        self.before.get(method, lambda: None)()
         kinds: dict[str, tuple[Any, Any]] = {
             "CreateSIPParticipant": (api.CreateSIPParticipantRequest, api.SIPParticipantInfo(sip_call_id="SCL_1", participant_id="PA_1")),
             "TransferSIPParticipant": (api.TransferSIPParticipantRequest, api.SIPParticipantInfo()),
+            "CreateRoom": (api.CreateRoomRequest, api.Room()),
             "DeleteRoom": (api.DeleteRoomRequest, api.DeleteRoomResponse()),
             "ListParticipants": (api.ListParticipantsRequest, api.ListParticipantsResponse(participants=self.present)),
             "MutePublishedTrack": (api.MuteRoomTrackRequest, api.MuteRoomTrackResponse()),
@@ -129,17 +135,60 @@ async def test_hanging_up_deletes_the_room_once(rig: Rig) -> None:
 
 
 async def test_hanging_up_is_tried_again_when_livekit_is_away(rig: Rig) -> None:
-    away = (503, {"code": "unavailable", "msg": "no"})
-    rig.livekit.answers["DeleteRoom"] = [away, away]
+    rig.livekit.answers["DeleteRoom"] = [CANNOT, CANNOT]
+    rig.livekit.present = [api.ParticipantInfo(identity="callee", state=State.ACTIVE)]
     await rig.line.hang_up()
     assert len(rig.livekit.of("DeleteRoom")) == 3
 
 
-async def test_a_line_that_cannot_be_closed_is_tried_anew_the_next_time(rig: Rig) -> None:
-    rig.livekit.answers["DeleteRoom"] = [(503, {"code": "unavailable", "msg": "no"})] * 3
+async def test_hanging_up_has_an_end_and_is_tried_anew_the_next_time(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent_worker.lines.phone.HANGS_UP_WITHIN_S", 0.3)
+    rig.livekit.present = [api.ParticipantInfo(identity="callee", state=State.ACTIVE)]
+    rig.livekit.answers["DeleteRoom"] = CANNOT
+    await rig.line.hang_up()
+    asked = len(rig.livekit.of("DeleteRoom"))
+    assert asked > 1
+    del rig.livekit.answers["DeleteRoom"]
     await rig.line.hang_up()
     await rig.line.hang_up()
-    assert len(rig.livekit.of("DeleteRoom")) == 4
+    assert len(rig.livekit.of("DeleteRoom")) == asked + 1
+
+
+async def test_a_room_whose_server_has_died_is_closed_when_nobody_has_come_back_to_it(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent_worker.lines.phone.JOINS_AGAIN_WITHIN_S", 0.05)
+    rig.livekit.answers = {"DeleteRoom": [UNCARRIED, UNCARRIED], "ListParticipants": UNCARRIED}
+    await rig.line.hang_up()
+    asked = [method for method, _ in rig.livekit.asked]
+    assert (asked[0], asked[-3:]) == ("DeleteRoom", ["DeleteRoom", "CreateRoom", "DeleteRoom"])
+    assert set(asked[1:-3]) == {"ListParticipants"}
+
+
+async def test_a_callee_who_is_joining_again_is_hung_up_on_when_they_are_back(rig: Rig) -> None:
+    rig.livekit.answers["DeleteRoom"] = [CANNOT]
+    ways_in = iter([State.JOINING, State.JOINED, State.ACTIVE])
+
+    def joins_on() -> None:
+        rig.livekit.present = [api.ParticipantInfo(identity="callee", state=next(ways_in))]
+
+    rig.livekit.before["ListParticipants"] = joins_on
+    await rig.line.hang_up()
+    assert [method for method, _ in rig.livekit.asked] == ["DeleteRoom", *["ListParticipants"] * 3, "DeleteRoom"]
+
+
+async def test_a_livekit_that_goes_away_again_is_waited_for_anew(rig: Rig) -> None:
+    rig.room.emit("reconnecting")
+    rig.room.emit("reconnected")
+    rig.livekit.answers["ListParticipants"] = [CANNOT]
+    rig.livekit.present = [api.ParticipantInfo(identity="callee", state=State.ACTIVE)]
+    await rig.line.hang_up()
+    assert [method for method, _ in rig.livekit.asked] == ["ListParticipants", "ListParticipants", "DeleteRoom"]
+
+
+async def test_who_left_before_is_not_waited_for(rig: Rig) -> None:
+    rig.room.emit("reconnecting")
+    rig.room.emit("participant_disconnected", participant(disconnect_reason=Reason.CLIENT_INITIATED))
+    await rig.line.hang_up()
+    assert [method for method, _ in rig.livekit.asked] == ["ListParticipants", "DeleteRoom"]
 
 
 FORGOTTEN = (404, {"code": "not_found", "msg": "requested room does not exist"})

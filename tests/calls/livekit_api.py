@@ -42,7 +42,8 @@ LOST = TwirpError("lost")
 class FakeLiveKit:
     """What was asked (`asked`), which rooms live (`rooms`), and what to answer instead (`errors`, by method).
 
-    A room that a test put into `rooms` counts as ours. Rooms in `forgotten` are carried by the server and lost by its Redis.
+    A room that a test put into `rooms` counts as ours. Rooms in `forgotten` are carried by the server and lost by its Redis, those in
+    `uncarried` are in Redis, and the server that carried them has died.
     """
 
     api_key = "fake"
@@ -53,6 +54,7 @@ class FakeLiveKit:
         self.asked: list[tuple[str, Any]] = []
         self.rooms: set[str] = set()
         self.forgotten: set[str] = set()
+        self.uncarried: set[str] = set()
         self.remembered: set[str] = set()
         self.metadata: dict[str, str] = {}
         self.participants: dict[str, list[Any]] = {}
@@ -75,6 +77,7 @@ class FakeLiveKit:
         someone = api.ParticipantInfo(
             identity=identity,
             kind=api.ParticipantInfo.Kind.Value(kind),
+            state=api.ParticipantInfo.State.ACTIVE,
             joined_at=1_760_000_000,
             attributes=attributes,
             tracks=[api.TrackInfo(sid="TR_1")],
@@ -99,14 +102,11 @@ class FakeLiveKit:
         match method:
             case "CreateRoom":
                 self.rooms.add(request.name)
-                self.metadata[request.name] = request.metadata
+                self.uncarried.discard(request.name)
+                self.metadata.setdefault(request.name, request.metadata)
                 return api.Room(name=request.name)
             case "DeleteRoom":
-                if request.room not in self.rooms:
-                    return TwirpError("not_found", "requested room does not exist")
-                self.rooms.discard(request.room)
-                self.participants.pop(request.room, None)
-                return api.DeleteRoomResponse()
+                return self._delete(request)
             case "ListRooms" | "ListParticipants":
                 return self._list(request)
             case "MutePublishedTrack" | "RemoveParticipant":
@@ -120,11 +120,21 @@ class FakeLiveKit:
                 return api.ListSIPOutboundTrunkResponse(items=[api.SIPOutboundTrunkInfo(sip_trunk_id=trunk) for trunk in known])
         return Empty()
 
+    def _delete(self, request: Any) -> Message | TwirpError:
+        if request.room not in self.rooms:
+            return TwirpError("not_found", "requested room does not exist")
+        if request.room in self.uncarried:
+            return TwirpError("unavailable", "no response from servers")
+        self.rooms.discard(request.room)
+        self.metadata.pop(request.room, None)
+        self.participants.pop(request.room, None)
+        return api.DeleteRoomResponse()
+
     def _list(self, request: Any) -> Message | TwirpError:
         if isinstance(request, api.ListRoomsRequest):
             named = [room for room in sorted(self.rooms) if room in request.names or not request.names]
-            return api.ListRoomsResponse(rooms=[api.Room(name=room, metadata=self.metadata.get(room, "chamada")) for room in named])
-        if request.room not in self.rooms | self.forgotten:
+            return api.ListRoomsResponse(rooms=[api.Room(name=room, metadata=self.metadata.get(room) or "chamada") for room in named])
+        if request.room not in (self.rooms | self.forgotten) - self.uncarried:
             return TwirpError("unavailable", "no response from servers")
         return api.ListParticipantsResponse(participants=self.participants.get(request.room, []))
 

@@ -1,6 +1,8 @@
 """The tests' own LiveKit is held to the real one: the same requests, the same answers from both."""
 
-from collections.abc import AsyncIterator, Iterator
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
@@ -11,9 +13,10 @@ from livekit import api
 from calls.exceptions import DialFailed, FailureKind, GatewayError
 from calls.gateway import Dial, Gateway
 from tests.numbers import pt_mobile
-from tests.servers import livekit_server, redis_server
+from tests.servers import LiveKitServer, Process, livekit_server, redis_server
+from tests.servers.ports import answers
 
-from .livekit_api import TwirpError, fake_livekit
+from .livekit_api import FakeLiveKit, TwirpError, fake_livekit
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,7 @@ class Wire:
     url: str
     api_key: str
     api_secret: str
+    die_and_come_back: Callable[[], None]
     trunk_id: str = ""
 
     def gateway(self) -> Gateway:
@@ -34,10 +38,24 @@ def server(request: pytest.FixtureRequest) -> Iterator[Wire]:
         if request.param == "fake":
             fake = stack.enter_context(fake_livekit())
             fake.fails("CreateSIPParticipant", None, TwirpError("unavailable", "no response from servers"))
-            yield Wire(fake.url, fake.api_key, fake.api_secret, trunk_id="ST_known")
+            yield Wire(fake.url, fake.api_key, fake.api_secret, lambda: nobody_carries_what_it_has(fake), trunk_id="ST_known")
         else:
             real = stack.enter_context(livekit_server(stack.enter_context(redis_server())))
-            yield Wire(real.url, real.api_key, real.api_secret)
+            yield Wire(real.url, real.api_key, real.api_secret, lambda: restart(real, stack))
+
+
+def nobody_carries_what_it_has(fake: FakeLiveKit) -> None:
+    fake.uncarried |= fake.rooms
+
+
+def restart(server: LiveKitServer, stack: ExitStack) -> None:
+    """Kill the server and start it again, with the same Redis."""
+    assert server.process is not None
+    os.kill(server.process.pid, signal.SIGKILL)
+    server.process.popen.wait(10)
+    again = Process(server.process.program, server.process.log)
+    stack.callback(again.stop)
+    again.wait_until(lambda: answers(server.port, b"GET / HTTP/1.0\r\n\r\n", b"OK"))
 
 
 @pytest_asyncio.fixture
@@ -106,3 +124,18 @@ async def test_a_room_that_no_server_carries_cannot_be_asked_about(gateway: Gate
         with pytest.raises(GatewayError) as error:
             await asking
         assert error.value.kind == FailureKind.SERVICE_AWAY
+
+
+async def test_a_room_whose_server_has_died_is_deleted_all_the_same(wire: Wire) -> None:
+    async with wire.gateway() as before:
+        await before.open_room("call_f", metadata={}, agent_name="restarted")
+    wire.die_and_come_back()
+    async with wire.gateway() as gateway:
+        with pytest.raises(GatewayError) as error:
+            await gateway.participants("call_f")
+        listed = await gateway.list_rooms(agent_name="restarted")
+        with pytest.raises(GatewayError) as refusal:
+            await gateway.delete_room("call_f")
+        assert (error.value.kind, refusal.value.kind, listed) == (FailureKind.SERVICE_AWAY, FailureKind.SERVICE_AWAY, {"call_f"})
+        assert [await gateway.delete_room("call_f", uncarried_too=True) for _ in range(2)] == [True, False]
+        assert await gateway.list_rooms(agent_name="restarted") == set()

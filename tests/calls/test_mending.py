@@ -13,7 +13,7 @@ from tests.call_factories import CLAIM, make_call
 from tests.numbers import pt_mobile
 
 from .livekit_api import FakeLiveKit
-from .watching import AWAY, STEP_S, Watcher, as_written, keeps_beating, mendings, silent_for, told
+from .watching import AWAY, CANNOT, STEP_S, Watcher, as_written, keeps_beating, mendings, silent_for, told
 
 pytestmark = pytest.mark.django_db
 
@@ -161,7 +161,7 @@ def test_a_call_that_is_being_taken_is_left_a_while(reconciler: Watcher, livekit
 def test_a_call_whose_room_cannot_be_deleted_waits_for_that(reconciler: Watcher, livekit: FakeLiveKit) -> None:
     call = make_call(Status.DISPATCHED)
     livekit.rooms.add(call.room)
-    livekit.fails("DeleteRoom", AWAY, None)
+    livekit.fails("DeleteRoom", CANNOT, None)
     reconciler.watch(12)
     # Nobody can take it any more; nor was it offered anew while the old room lived.
     assert (as_written(call).status, as_written(call).claim != CLAIM) == (Status.DISPATCHED, True)
@@ -172,7 +172,7 @@ def test_a_call_whose_room_cannot_be_deleted_waits_for_that(reconciler: Watcher,
 def test_while_livekit_cannot_be_asked_nothing_is_put_back(reconciler: Watcher, livekit: FakeLiveKit) -> None:
     call = make_call(Status.DISPATCHED)
     livekit.rooms.add(call.room)
-    livekit.fails("ListParticipants", AWAY)
+    livekit.fails("ListParticipants", CANNOT)
     reconciler.watch(40)
     assert (as_written(call).status, as_written(call).claim) == (Status.DISPATCHED, CLAIM)
 
@@ -204,6 +204,41 @@ def test_a_room_that_outlived_its_call_is_closed_once_it_was_seen_twice(reconcil
     reconciler.watch(STEP_S)
     assert (livekit.rooms, mendings(ended)) == ({alive.room}, [("room_left", "reconciler")])
     assert reconciler.mended == {Mended.ROOM_LEFT: 2}
+
+
+def test_a_room_that_is_joined_again_after_a_restart_of_livekit_is_closed_again(reconciler: Watcher, livekit: FakeLiveKit) -> None:
+    reconciler.has_watched()
+    call = make_call(Status.ENDED)
+    # The job deleted it when LiveKit had only just come back; phone and job were joining again, and are in it now.
+    livekit.fails("ListRooms", AWAY, None)
+    livekit.rooms.add(call.room)
+    livekit.joins(call.room)
+    reconciler.watch(11)
+    assert livekit.rooms == {call.room}
+    reconciler.watch(2)
+    assert livekit.rooms == set()
+    livekit.rooms.add(call.room)
+    livekit.joins(call.room)
+    reconciler.watch(2 * STEP_S)
+    assert (livekit.rooms, mendings(call)) == (set(), [("room_left", "reconciler")] * 2)
+
+
+def test_a_room_without_a_call_that_no_server_carries_is_closed_once(reconciler: Watcher, livekit: FakeLiveKit) -> None:
+    reconciler.has_watched()
+    call = make_call(Status.ENDED)
+    livekit.rooms.add(call.room)
+    livekit.uncarried.add(call.room)
+    reconciler.watch(20)
+    assert (livekit.rooms, mendings(call)) == (set(), [("room_left", "reconciler")])
+    assert len(livekit.asked_for("DeleteRoom")) == 2
+
+
+def test_what_nobody_took_before_livekit_died_goes_back_to_the_queue(reconciler: Watcher, livekit: FakeLiveKit) -> None:
+    call = make_call(Status.DISPATCHED)
+    livekit.rooms.add(call.room)
+    livekit.uncarried.add(call.room)
+    reconciler.watch(15)
+    assert (as_written(call).status, livekit.rooms) == (Status.QUEUED, set())
 
 
 def test_rooms_of_others_on_the_same_livekit_are_theirs(reconciler: Watcher, livekit: FakeLiveKit) -> None:

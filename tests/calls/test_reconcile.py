@@ -15,7 +15,7 @@ from tests.call_factories import CLAIM, make_call
 from tests.numbers import pt_mobile
 
 from .livekit_api import FakeLiveKit
-from .watching import AWAY, STEP_S, Watcher, as_written, beats, lost_call, mendings, silent_for
+from .watching import AWAY, CANNOT, STEP_S, Watcher, as_written, beats, lost_call, mendings, silent_for
 
 pytestmark = pytest.mark.django_db
 
@@ -92,6 +92,17 @@ def test_a_callee_in_a_room_that_redis_forgot_is_let_go_too(reconciler: Watcher,
     reconciler.has_watched()
     assert [someone.identity for someone in livekit.participants[call.room]] == ["agent-1"]
     assert as_written(call).status == Status.ENDED
+
+
+def test_a_call_whose_room_no_server_carries_any_more_ends_too(reconciler: Watcher, livekit: FakeLiveKit) -> None:
+    reconciler.has_watched()
+    call = lost_call(livekit)
+    livekit.uncarried.add(call.room)
+    # One look may meet a room that job and phone are about to join again.
+    reconciler.watch(STEP_S)
+    assert as_written(call).claim == CLAIM
+    reconciler.watch(STEP_S)
+    assert (as_written(call).ended_reason, livekit.rooms) == ("error.platform.worker_lost", set())
 
 
 def test_a_call_that_was_called_off_ends_in_that_name(reconciler: Watcher, livekit: FakeLiveKit) -> None:
@@ -259,7 +270,7 @@ def test_one_request_lists_all_rooms_and_only_suspects_are_looked_into(reconcile
 def test_a_livekit_that_cannot_be_asked_about_a_room_gives_no_judgement(reconciler: Watcher, livekit: FakeLiveKit) -> None:
     reconciler.has_watched()
     call = lost_call(livekit)
-    livekit.fails("ListParticipants", AWAY, None)
+    livekit.fails("ListParticipants", CANNOT, None)
     assert not reconciler.look()
     assert as_written(call).claim == CLAIM
     assert reconciler.look()
@@ -268,7 +279,7 @@ def test_a_livekit_that_cannot_be_asked_about_a_room_gives_no_judgement(reconcil
 def test_a_call_does_not_end_before_its_room_is_gone(reconciler: Watcher, livekit: FakeLiveKit) -> None:
     reconciler.has_watched()
     call = lost_call(livekit)
-    livekit.fails("DeleteRoom", AWAY, None)
+    livekit.fails("DeleteRoom", CANNOT, None)
     assert not reconciler.look()
     assert (as_written(call).status, mendings(call)) == (Status.IN_PROGRESS, [])
     assert reconciler.look()

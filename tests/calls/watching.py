@@ -15,6 +15,7 @@ from tests.call_factories import make_call
 from .livekit_api import FakeLiveKit, TwirpError
 
 AWAY = TwirpError("unavailable", "no response from servers")
+CANNOT = TwirpError("internal", "not now")
 STEP_S = 1.5
 
 
