@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 
 POLL_S = 0.004
-WITHIN_S = 25.0
+WITHIN_S = 60.0
 
 
 class NotReached(Exception):

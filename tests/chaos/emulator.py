@@ -25,10 +25,6 @@ class EmulatorClient:
         body = {"script": {"turns": turns}, "instructions_contain": name}
         (await self._http.post("/__emulator/configure", json=body)).raise_for_status()
 
-    async def forget(self) -> None:
-        """Everything that was set for calls that are over."""
-        (await self._http.post("/__emulator/reset")).raise_for_status()
-
     async def turns(self, name: str) -> list[ModelTurn]:
         """What was said in the sessions of a call, by the model's own account."""
         answer = await self._http.get("/__emulator/sessions", params={"instructions_contain": name})

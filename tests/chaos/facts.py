@@ -10,6 +10,9 @@ from .plans import Plan
 
 # Clocks are read in two places: what rang that long, but for this, has rung out.
 NEARLY_S = 0.5
+# From the answer to the first voice on a machine that has time; and the lateness that is let pass at most.
+USUAL_WAIT_S = 1.0
+LATE_AT_MOST_S = 5.0
 
 
 class Victim(StrEnum):
@@ -78,10 +81,18 @@ class CallFacts:
     model_turns: list[ModelTurn] = field(default_factory=list)
     # Whether the call had ended, by its row, before anything died.
     over_before: bool = False
+    # How late this machine was with what nobody's death held up.
+    late_s: float = 0.0
     judged_at: float = 0.0
 
     def legs_of(self, call: dict[str, Any]) -> list[Leg]:
         return [leg for leg in self.legs if leg.room == call["room"]]
+
+
+def lateness(legs: Iterable[Leg], *, before: float) -> float:
+    """How many seconds longer than usual it took, at most, from picking up to the first voice, in calls that were heard `before`."""
+    waits = [leg.voices[0][0] - leg.answered_at for leg in legs if leg.answered_at is not None and leg.voices and leg.voices[0][0] < before]
+    return min(max(0.0, max(waits, default=0.0) - USUAL_WAIT_S), LATE_AT_MOST_S)
 
 
 def saw(legs: Iterable[Leg], plan: Plan) -> Saw:

@@ -116,7 +116,7 @@ def _undisturbed(facts: CallFacts, kill: Kill) -> Iterator[Breach]:
 
 
 def _not_alone(facts: CallFacts, kill: Kill) -> Iterator[Breach]:
-    limit = ALONE_S + (kill.outage_s if kill.victim in AWAY_COUNTS else 0.0)
+    limit = ALONE_S + (kill.outage_s if kill.victim in AWAY_COUNTS else 0.0) + facts.late_s
     for leg in facts.legs:
         if leg.answered_at is None or leg.ended_how == Happening.LINE_DIED:
             continue  # with its line dead a phone hears nobody and hangs up by itself

@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pprint import pformat
 from typing import Any
 
@@ -13,10 +13,10 @@ import psycopg
 from ..numbers import pt_mobile
 from .database import Database, NotReached, Row
 from .deaths import BACK_AFTER_S, Death, find, how
-from .facts import CallFacts, How, Kill, Saw, Victim, saw
+from .facts import CallFacts, How, Kill, Saw, Victim, lateness, saw
 from .judge import Breach, judge
 from .phone_log import Leg
-from .phones import HURRY
+from .phones import AT_ONCE, hurry
 from .plans import KINDS, Plan
 from .stage import Stage
 from .steps import STEPS, Scene, Step
@@ -26,7 +26,11 @@ PERSONA = "restaurante"
 VICTIMS = tuple(Victim)
 SYLLABLES = ("ba", "ce", "di", "fo", "gu", "la", "me", "ni", "po", "ru")
 CALLS_PER_KILL = len(KINDS)
-LEAD_S = 8.0
+# An extra call may be needed to meet a step: no number is called in two kills.
+NUMBERS_PER_KILL = 2 * CALLS_PER_KILL
+# The first calls begin within so long, and the others within the last moments before the kill.
+LEAD_S = 6.0
+LATE_S = 3.0
 SETTLE_POLL_S = 0.25
 # What a job that overslept everything would do, it does at once.
 AFTERMATH_S = 0.5
@@ -72,14 +76,15 @@ class Result:
 
 @dataclass
 class Round:
-    """The calls of one kill."""
+    """The calls of one kill. The last kill's may still come to their end while these are placed; nothing dies before they have."""
 
     stage: Stage
-    database: Database
     seed: int
     number_from: int
     # Callees hang up as soon as they have heard the persona after all is back: for who has little time.
     hurry: bool = False
+    kill: Kill | None = None
+    trouble: str = ""
     tasks: list[asyncio.Task[Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -90,7 +95,13 @@ class Round:
         others = [kind for kind in KINDS if kind != target]
         self.rng.shuffle(others)
         self.plans = [self._plan(position, kind) for position, kind in enumerate([target, *others])]
+        # Who does not talk is over soon: those are placed when the kill is near, and every second one of the others.
+        self.early = {plan.tag: self.rng.uniform(0, LEAD_S) for plan in self.plans[1::2] if plan.what.talks}
+        self.late = {plan.tag: self.rng.uniform(0, LATE_S) for plan in self.plans[1:] if plan.tag not in self.early}
         self.over_before: set[str] = set()
+        self.database = Database(self.stage.product.environment["DATABASE_URL"])
+        self._fell_before: dict[str, int] = {}
+        self._began = self._free_at = 0.0
 
     def _plan(self, position: int, kind: str) -> Plan:
         return Plan(
@@ -101,6 +112,11 @@ class Round:
             answer_after_s=round(self.rng.uniform(0.3, 2.0), 2),
             transfer_after_s=round(self.rng.uniform(0.5, 2.0), 2),
         )
+
+    @property
+    def may_be_overlapped(self) -> bool:
+        """Whether what died was whole when it was back. A Redis that came back empty is not, until staff have made the trunk again."""
+        return self.death.how != How.EMPTIED
 
     # -- the calls --------------------------------------------------------------------------------------------------
 
@@ -130,8 +146,12 @@ class Round:
             await asyncio.sleep(0.1)
         await asyncio.sleep(plan.answer_after_s)
 
-    async def _place_after(self, seconds: float, plan: Plan) -> None:
-        await asyncio.sleep(seconds)
+    async def _place_in_time(self, plan: Plan, all_settled: asyncio.Event) -> None:
+        if plan.tag in self.early:
+            await asyncio.sleep(self.early[plan.tag])
+        else:
+            await all_settled.wait()
+            await asyncio.sleep(self.late[plan.tag])
         await self.place(plan)
 
     def _legs(self, plan: Plan) -> list[Leg]:
@@ -139,47 +159,72 @@ class Round:
 
     # -- the kill ---------------------------------------------------------------------------------------------------
 
-    async def run(self) -> Result:
-        target, *others = self.plans
-        lead_s = max(LEAD_S, self.step.takes_s)
-        for plan in others:
-            self.tasks.append(asyncio.create_task(self._place_after(self.rng.uniform(0, lead_s), plan)))
-        await asyncio.sleep(lead_s - self.step.takes_s)
+    async def strike(self, *, all_settled: asyncio.Event) -> None:
+        """Place the calls, bring one to the step, kill, and return when all is back. `all_settled`: the calls of the last kill."""
+        self._began = time.monotonic()
         for part in self.stage.all_parts:
             await part.until_ready()  # who died last may still be starting
-        scene = Scene(self.stage, self.database, target, self.rng, lambda: self.place(target))
-        trouble = ""
+        for plan in self.plans[1:]:
+            self.tasks.append(asyncio.create_task(self._place_in_time(plan, all_settled)))
+        scene = await self._at_the_step(all_settled)
         async with scene.holds:
-            try:
-                await self.step.reach(scene)
-            except NotReached as missed:
-                trouble = str(missed)
+            self._fell_before = {part.name: part.fell for part in self.stage.all_parts}
             rows = await self.database.calls([plan.tag for plan in self.plans])
             self.over_before = {tag for tag, found in rows.items() if found and all(row.status == "ended" for row in found)}
             try:
                 await find(self.death, self.victim, self.database, self.rng, self._in_flight(rows))
             except NotReached as missed:
-                return await self._given_up(str(missed))
+                self.trouble = str(missed)
+                return
             self.death.strike()
         await self.death.back()
-        kill = Kill(self.seed, self.step.name, self.victim, self.death.how, self.death.at, self.death.back_at)
-        if self.hurry:
-            (self.stage.folder / HURRY).write_text(str(time.monotonic()))
-        await self._settled(kill)
-        calls = [await self._judged(plan, kill) for plan in self.plans]
-        await self._clean_up()
-        return Result(kill, tuple(calls), trouble)
+        self.kill = Kill(self.seed, self.step.name, self.victim, self.death.how, self.death.at, self.death.back_at)
+
+    async def _at_the_step(self, all_settled: asyncio.Event) -> Scene:
+        """A scene that is held at the step, or has only just come there."""
+        if self.step.takes_s <= LEAD_S:
+            await asyncio.sleep(LEAD_S - LATE_S)
+            await all_settled.wait()
+            self._free_at = time.monotonic()
+            await asyncio.sleep(LATE_S - min(LATE_S, self.step.takes_s))
+            return await self._reach(self.plans[0])
+        # What is reached only after long is begun meanwhile; when it was there too soon, another call is brought there.
+        scene = await self._reach(self.plans[0])
+        self._free_at = time.monotonic()
+        while not all_settled.is_set() and not self.trouble:
+            await all_settled.wait()
+            extra = self._plan(len(self.plans), self.plans[0].kind)
+            self.plans.insert(0, extra)
+            scene = await self._reach(extra)
+        return scene
+
+    async def _reach(self, target: Plan) -> Scene:
+        scene = Scene(self.stage, self.database, target, self.rng, lambda: self.place(target))
+        try:
+            await self.step.reach(scene)
+        except NotReached as missed:
+            self.trouble = str(missed)
+        return scene
 
     def _in_flight(self, rows: dict[str, list[Row]]) -> list[str]:
         """The calls that may have a job, the target first."""
         return [row.id for plan in self.plans for row in rows[plan.tag] if row.status not in ("ended", "queued", "scheduled")]
 
-    async def _given_up(self, trouble: str) -> Result:
+    # -- what came of it --------------------------------------------------------------------------------------------
+
+    async def result(self) -> Result:
+        """Wait until the calls have come to their end, judge them, and leave neither call nor phone behind."""
         now = time.monotonic()
-        kill = Kill(self.seed, self.step.name, self.victim, How.KILLED, now, now)
+        kill = self.kill or Kill(self.seed, self.step.name, self.victim, How.KILLED, now, now)
+        if self.hurry:
+            hurry(self.stage.folder, {plan.number: now for plan in self.plans})
         await self._settled(kill)
+        settled_at = time.monotonic()
+        calls = [await self._judged(plan, kill) for plan in self.plans] if self.kill else []
         await self._clean_up()
-        return Result(kill, (), trouble)
+        self._keep_times(kill, settled_at)
+        fell = tuple(part.name for part in self.stage.all_parts if part.fell > self._fell_before[part.name])
+        return Result(kill, tuple(calls), self.trouble, fell, time.monotonic() - self._began)
 
     async def _settled(self, kill: Kill) -> None:
         """All calls have ended and all phones are let go; a minute after everything was back, whatever they do."""
@@ -196,8 +241,6 @@ class Round:
         ended = all(found and all(row.status in ("ended", "scheduled") for row in found) for found in rows.values())
         return ended and all(leg.ended_at is not None for plan in self.plans for leg in self._legs(plan))
 
-    # -- what came of it --------------------------------------------------------------------------------------------
-
     async def _judged(self, plan: Plan, kill: Kill) -> Judged:
         rows = (await self.database.calls([plan.tag]))[plan.tag]
         calls = [await self.stage.get(f"/api/v1/calls/{row.id}/") for row in rows]
@@ -210,6 +253,7 @@ class Round:
             turns=turns,
             model_turns=await self.stage.emulator.turns(plan.name),
             over_before=plan.tag in self.over_before,
+            late_s=lateness([leg for each in self.plans for leg in self._legs(each)], before=kill.at),
             judged_at=time.monotonic(),
         )
         breaches = tuple(judge(facts, kill))
@@ -219,6 +263,13 @@ class Round:
         outcome = first["outcome"] or first["status"]
         return Judged(plan.kind, saw(facts.legs, plan), outcome, first["ended_reason"] or "", breaches)
 
+    def _keep_times(self, kill: Kill, settled_at: float) -> None:
+        """Where the seconds went."""
+        moments = {"free": self._free_at, "killed": kill.at, "back": kill.back_at, "settled": settled_at, "judged": time.monotonic()}
+        told = ", ".join(f"{what} {at - self._began:.1f}" for what, at in moments.items())
+        with (self.stage.folder / "times.txt").open("a") as file:
+            file.write(f"{kill.seed}, {kill.step} × {kill.victim}, begun {self._began:.1f}: {told}\n")
+
     def _keep_facts(self, facts: CallFacts, kill: Kill, breaches: tuple[Breach, ...]) -> None:
         """What a broken promise is understood from, beside the processes' logs."""
         with (self.stage.folder / "breaches.txt").open("a") as file:
@@ -226,7 +277,6 @@ class Round:
 
     async def _clean_up(self) -> None:
         """The next kill finds no call and no phone of this one."""
-        (self.stage.folder / HURRY).unlink(missing_ok=True)
         if self.death.how == How.EMPTIED:
             self.stage.restore_trunks()
         for plan in self.plans:
@@ -237,18 +287,5 @@ class Round:
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
-        if any(leg.ended_at is None for plan in self.plans for leg in self._legs(plan)):
-            phones = self.stage.parts[Victim.SIP][0]
-            phones.kill()
-            phones.start()
-            await phones.until_ready()
-        await self.stage.emulator.forget()
-
-
-async def one_kill(stage: Stage, database: Database, seed: int, *, number_from: int, hurry: bool = False) -> Result:
-    """Make kill `seed`, with the eight numbers from `number_from` on, which nobody has called before."""
-    began = time.monotonic()
-    fell_before = {part.name: part.fell for part in stage.all_parts}
-    result = await Round(stage, database, seed, number_from, hurry).run()
-    fell = tuple(part.name for part in stage.all_parts if part.fell > fell_before[part.name])
-    return replace(result, fell=fell, took_s=time.monotonic() - began)
+        hurry(self.stage.folder, {plan.number: AT_ONCE for plan in self.plans})
+        await self.database.aclose()

@@ -17,7 +17,7 @@ from ..servers.process import Process, find
 LOOKS_EVERY_S = 0.1
 # As a service manager does it; a PostgreSQL whose children are not gone yet needs it more than once.
 STARTS_AGAIN_AFTER_S = 0.5
-BACK_WITHIN_S = 60.0
+BACK_WITHIN_S = 120.0
 
 
 @dataclass

@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,15 @@ FIRST_TURN_S = 1.6
 PATIENCE_S = 50.0
 MID_SENTENCE_S = 0.7
 
+# A moment at which everybody has heard the persona.
+AT_ONCE = 0.0
 
-HURRY = "hurry"
+
+def hurry(folder: Path, since: dict[str, float]) -> None:
+    """Have these numbers, and no others, hang up as soon as they hear the persona after `since` (monotonic seconds), or AT_ONCE."""
+    part = folder / "hurry.part"
+    part.write_text(json.dumps(since))
+    part.rename(folder / "hurry.json")
 
 
 class Log:
@@ -87,7 +95,10 @@ class PlannedPhone(Phone):
     def _wake(self) -> None:
         super()._wake()
         self._log_voices()
-        if self.in_call and not self._leaving and self._network.in_a_hurry and self.recording.voices_since(self._network.in_a_hurry):
+        hurries_since = self._network.in_a_hurry.get(self.number)
+        if hurries_since is None or self._leaving or not self.in_call:
+            return
+        if hurries_since == AT_ONCE or self.recording.voices_since(hurries_since):
             self._spawn(self._leave())
 
     def _log_voices(self, *, over: bool = False) -> None:
@@ -151,14 +162,14 @@ class PlannedNetwork(StandIn):
         self._folder, self._log = folder, log
         self._http = httpx2.AsyncClient(base_url=emulator, timeout=5)
         self._voices: dict[str, bytes] = {}
-        # From this moment (monotonic seconds) on, who hears the persona hangs up; 0: nobody is in a hurry.
-        self.in_a_hurry = 0.0
+        # Who hears the persona from this moment (monotonic seconds) on hangs up; by their numbers.
+        self.in_a_hurry: dict[str, float] = {}
 
     async def follow_the_hurry(self) -> None:
         """Do as the rig says, until cancelled: where its file is, callees come to an end soon."""
         while True:
-            file = self._folder / HURRY
-            self.in_a_hurry = float(file.read_text() or 0) if file.exists() else 0.0
+            with suppress(FileNotFoundError):
+                self.in_a_hurry = json.loads((self._folder / "hurry.json").read_text())
             await asyncio.sleep(0.2)
 
     async def _dial(self, request: Any, given_up_at: float) -> Message:

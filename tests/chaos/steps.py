@@ -18,7 +18,7 @@ TALKING = ("talks", "hangs_up", "transfer", "transfer_refused", "opt_out")
 LINE_ROW = "SELECT 1 FROM calls_line WHERE kind = 'phone' FOR UPDATE"
 CALL_ROW = "SELECT 1 FROM calls_call WHERE id = %s FOR UPDATE"
 # The phone's log is a file that is read on.
-LOG_POLL_S = 0.01
+LOG_POLL_S = 0.02
 
 
 @dataclass
@@ -127,7 +127,7 @@ async def mid_turn(scene: Scene) -> None:
 
 async def in_a_tool(scene: Scene) -> None:
     await answered(scene)
-    await until(lambda: scene.database.has_tool(scene.call_id), "a tool")
+    await until(lambda: scene.database.has_tool(scene.call_id), "a tool", every_s=LOG_POLL_S)
     await scene.wait(0.0, 1.0)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from .facts import CallFacts, How, Kill, ModelTurn, Saw, Victim, saw
+from .facts import CallFacts, How, Kill, ModelTurn, Saw, Victim, lateness, saw
 from .judge import judge
 from .phone_log import Leg
 from .plans import GOODBYE, GREETING, KINDS, Plan
@@ -198,3 +198,10 @@ def test_a_turn_that_was_made_and_never_heard_may_be_missing() -> None:
     # The opening was broken off, and the callee spoke into the silence.
     silent = talked(voices=[(101.5, 107), (111, 124)])
     assert promises(facts(model_turns=[ModelTurn("assistant", GOODBYE, at=104, lasts_s=2)], legs=[silent])) == []
+
+
+def test_what_the_machine_was_late_with_before_anything_died_is_added_to_what_is_allowed() -> None:
+    slow = [talked(voices=[(104.5, 109)]), talked(voices=[(108, 109)])]
+    assert (lateness(slow, before=120), lateness(slow, before=105), lateness([], before=120)) == (5.0, 2.5, 0.0)
+    lonely = facts(legs=[talked(voices=[(101.5, 108)], spoke_at=[110])])
+    assert [promises(lonely), promises(replace(lonely, late_s=2.5))] == [["not left alone"], []]

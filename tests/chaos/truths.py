@@ -57,5 +57,5 @@ AWAY_COUNTS = {
 GIVEN_UP_BECAUSE = frozenset({"error.configuration.trunk", "schedule.expired", "api.canceled"})
 
 # A turn that ended so shortly before the death of who writes it may be lost with it.
-BEING_WRITTEN_S = 1.5
+BEING_WRITTEN_S = 3.0
 STUCK_AFTER_S = 60.0
