@@ -28,7 +28,7 @@ def main() -> int:
     one.add_argument("pytest", nargs=argparse.REMAINDER)
     one.set_defaults(does=e2e)
     one = commands.add_parser("chaos", help="kill processes under calls, and judge what came of it")
-    one.add_argument("kills", type=int, metavar="N", help="how many kills; about half a minute each")
+    one.add_argument("kills", type=int, metavar="N", help="how many kills; some 25 seconds each")
     one.add_argument("--seed", type=int, default=0, metavar="S", help="kill k follows from S + k (default 0)")
     one.add_argument("--keep", action="store_true", help="add the results to docs/operations/kills.md")
     one.add_argument("--hurry", action="store_true", help="callees hang up soon after all is back")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from .facts import CallFacts, Kill, ModelTurn, Saw, saw
+from .facts import CallFacts, How, Kill, ModelTurn, Saw, Victim, saw
 from .phone_log import Happening, Leg
 from .truths import (
     ALONE_S,
@@ -15,6 +15,7 @@ from .truths import (
     GIVEN_UP_BECAUSE,
     HARMLESS,
     HOLDERS,
+    SIP_SERVICE_GIVES_UP_AFTER_S,
     STUCK_AFTER_S,
     TRUE_OUTCOMES,
 )
@@ -117,6 +118,7 @@ def _undisturbed(facts: CallFacts, kill: Kill) -> Iterator[Breach]:
 
 def _not_alone(facts: CallFacts, kill: Kill) -> Iterator[Breach]:
     limit = ALONE_S + (kill.outage_s if kill.victim in AWAY_COUNTS else 0.0) + facts.late_s
+    limit += SIP_SERVICE_GIVES_UP_AFTER_S if (kill.victim, kill.how) == (Victim.SIP, How.STOPPED) else 0.0
     for leg in facts.legs:
         if leg.answered_at is None or leg.ended_how == Happening.LINE_DIED:
             continue  # with its line dead a phone hears nobody and hangs up by itself

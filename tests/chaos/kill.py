@@ -31,6 +31,8 @@ NUMBERS_PER_KILL = 2 * CALLS_PER_KILL
 # The first calls begin within so long, and the others within the last moments before the kill.
 LEAD_S = 6.0
 LATE_S = 3.0
+# A step that takes long is set out for when the last kill's calls have mostly ended: it is to be reached when they all have.
+MOSTLY_SETTLED_AFTER_S = 6.0
 SETTLE_POLL_S = 0.25
 # What a job that overslept everything would do, it does at once.
 AFTERMATH_S = 0.5
@@ -96,7 +98,7 @@ class Round:
         self.rng.shuffle(others)
         self.plans = [self._plan(position, kind) for position, kind in enumerate([target, *others])]
         # Who does not talk is over soon: those are placed when the kill is near, and every second one of the others.
-        self.early = {plan.tag: self.rng.uniform(0, LEAD_S) for plan in self.plans[1::2] if plan.what.talks}
+        self.early = {plan.tag: self.rng.uniform(0, self.lead_s) for plan in self.plans[1:] if self.is_long or plan in self._soonest()}
         self.late = {plan.tag: self.rng.uniform(0, LATE_S) for plan in self.plans[1:] if plan.tag not in self.early}
         self.over_before: set[str] = set()
         self.database = Database(self.stage.product.environment["DATABASE_URL"])
@@ -112,6 +114,18 @@ class Round:
             answer_after_s=round(self.rng.uniform(0.3, 2.0), 2),
             transfer_after_s=round(self.rng.uniform(0.5, 2.0), 2),
         )
+
+    def _soonest(self) -> list[Plan]:
+        return [plan for plan in self.plans[1::2] if plan.what.talks]
+
+    @property
+    def is_long(self) -> bool:
+        """Whether it takes so long to come to the step that all calls are placed on the way there."""
+        return self.step.takes_s > LEAD_S
+
+    @property
+    def lead_s(self) -> float:
+        return max(LEAD_S, self.step.takes_s)
 
     @property
     def may_be_overlapped(self) -> bool:
@@ -164,6 +178,9 @@ class Round:
         self._began = time.monotonic()
         for part in self.stage.all_parts:
             await part.until_ready()  # who died last may still be starting
+        if self.is_long:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(all_settled.wait(), MOSTLY_SETTLED_AFTER_S)
         for plan in self.plans[1:]:
             self.tasks.append(asyncio.create_task(self._place_in_time(plan, all_settled)))
         scene = await self._at_the_step(all_settled)
@@ -182,7 +199,7 @@ class Round:
 
     async def _at_the_step(self, all_settled: asyncio.Event) -> Scene:
         """A scene that is held at the step, or has only just come there."""
-        if self.step.takes_s <= LEAD_S:
+        if not self.is_long:
             await asyncio.sleep(LEAD_S - LATE_S)
             await all_settled.wait()
             self._free_at = time.monotonic()

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import sys
 import tempfile
 import time
@@ -137,6 +138,9 @@ async def stage(folder: Path | None = None) -> AsyncIterator[Stage]:
         try:
             yield one
         finally:
+            for part in one.all_parts:
+                if part.process.log.parent != folder:
+                    shutil.copy(part.process.log, folder)
             keeper.cancel()
             await emulator.aclose()
             await one.http.aclose()

@@ -205,3 +205,9 @@ def test_what_the_machine_was_late_with_before_anything_died_is_added_to_what_is
     assert (lateness(slow, before=120), lateness(slow, before=105), lateness([], before=120)) == (5.0, 2.5, 0.0)
     lonely = facts(legs=[talked(voices=[(101.5, 108)], spoke_at=[110])])
     assert [promises(lonely), promises(replace(lonely, late_s=2.5))] == [["not left alone"], []]
+
+
+def test_a_sip_service_that_stood_still_gives_up_by_itself_and_a_killed_one_at_once() -> None:
+    lonely = facts(legs=[talked(voices=[(101.5, 109)], spoke_at=[110], ended_at=160)])
+    still = replace(KILL, victim=Victim.SIP, how=How.STOPPED, at=109.0, back_at=119.0)
+    assert [promises(lonely, still), promises(lonely, replace(still, how=How.KILLED))] == [[], ["not left alone"]]

@@ -53,6 +53,10 @@ AWAY_COUNTS = {
     Victim.SIP: "without the SIP service nobody can be hung up on, nor be heard",
 }
 
+# A SIP service that stood still finds its connections gone, and tries so long to come back to rooms that were closed meanwhile: nobody
+# reaches its phones then. livekit-sip's own client does the same.
+SIP_SERVICE_GIVES_UP_AFTER_S = 30.0
+
 # A call that nobody dialled is dialled later; only these say why it never can be.
 GIVEN_UP_BECAUSE = frozenset({"error.configuration.trunk", "schedule.expired", "api.canceled"})
 
