@@ -21,7 +21,7 @@ from .truths import (
 )
 
 # Less than the opening's voice lasts, as fast as the rig's personas speak; and the share of a turn that a line with losses brings over.
-OPENING_S = 6.5
+OPENING_S = 4.4
 HEARD_SHARE = 0.7
 A_MOMENT_S = 1.0
 A_BREATH_S = 0.1

@@ -9,10 +9,13 @@ GREETING = "Diga, por favor."
 LONG_STORY = "Servimos almoços a partir do meio-dia e jantares a partir das sete da tarde, todos os dias menos à segunda-feira."
 PUTS_THROUGH = "Vou passar a chamada, só um momento."
 NOBODY_THERE = "Ninguém atendeu. Ligamos mais tarde, boa tarde!"
+OF_COURSE = "Com certeza."
+NEVER_AGAIN = "Não voltamos a ligar. Boa tarde!"
 GOODBYE = "Fica o pedido. Boa continuação!"
 
 ENDS = {"assistant": GOODBYE, "tool": {"name": "end_call", "arguments": {"reason": "goodbye"}}}
 TRANSFERS = {"assistant": PUTS_THROUGH, "tool": {"name": "transfer_to_human", "arguments": {}}}
+TAKES_NUMBER_OFF = {"assistant": OF_COURSE, "tool": {"name": "register_opt_out", "arguments": {}}}
 
 WISH = "Queria uma mesa para duas pessoas."
 ASKS_HOURS = "A que horas abrem?"
@@ -24,8 +27,8 @@ BUSY = 486
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """One kind of call. `outcome` and `reason` are the end that it comes to when nothing dies; `turns` is the model's script (without
-    one its own mind answers), `lines` what the callee says, each after the persona has finished."""
+    """One kind of call. `outcome` and `reason` are the end that it comes to when nothing dies; `turns` is the model's script,
+    `lines` what the callee says, each after the persona has finished."""
 
     outcome: str
     reason: str
@@ -69,7 +72,12 @@ KINDS: dict[str, Kind] = {
         turns=({"assistant": GREETING}, TRANSFERS, {**ENDS, "assistant": NOBODY_THERE}),
         transfer_result=BUSY,
     ),
-    "opt_out": Kind(outcome="answered", reason="callee.requested_opt_out", lines=(OPTS_OUT,)),
+    "opt_out": Kind(
+        outcome="answered",
+        reason="callee.requested_opt_out",
+        lines=(OPTS_OUT,),
+        turns=({"assistant": GREETING}, TAKES_NUMBER_OFF, {**ENDS, "assistant": NEVER_AGAIN}),
+    ),
     "canceled": Kind(outcome="canceled", reason="api.canceled", answers=False, canceled_by_api=True, rings_out_after_s=20),
 }
 

@@ -13,6 +13,7 @@ from .steps import STEPS
 
 PAGE = REPOSITORY / "docs/operations/kills.md"
 TOTALS = "| step | victim | kills | calls | failures |"
+FOUND = "## What the rig found, and how it was mended"
 FAILURES = "| seed | step | victim | how | call | what was broken |"
 INTRODUCTION = """# Kills
 
@@ -65,10 +66,12 @@ def closing(results: Sequence[Result], *, seconds: float) -> str:
 
 @dataclass
 class Totals:
-    """The page's tables: kills, calls, failures by step and victim, and the failures one by one."""
+    """The page: kills, calls, failures by step and victim, the failures one by one, and what was mended."""
 
     counts: dict[tuple[str, str], list[int]] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
+    # Written by people, and kept as it is.
+    found: str = ""
 
     @classmethod
     def read(cls, text: str) -> "Totals":
@@ -78,6 +81,7 @@ class Totals:
             if victim in tuple(Victim):  # the sum below them is made anew
                 totals.counts[step, victim] = [int(number) for number in numbers]
         totals.failures = ["| " + " | ".join(row) + " |" for row in _rows(text, FAILURES)]
+        totals.found = "".join(text.partition(FOUND)[1:])
         return totals
 
     def add(self, result: Result) -> None:
@@ -99,6 +103,7 @@ class Totals:
         parts = [INTRODUCTION, "\n".join([TOTALS, "|---|---|---|---|---|", *rows])]
         if self.failures:
             parts += ["## Failures", "\n".join([FAILURES, "|---|---|---|---|---|---|", *self.failures])]
+        parts += [self.found] if self.found else []
         return "\n\n".join(part.strip() for part in parts) + "\n"
 
 

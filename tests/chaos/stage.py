@@ -19,6 +19,7 @@ from redis import Redis
 from ..e2e.phone_network import StandIn
 from ..e2e.phone_network.trunks import make_trunk
 from ..e2e.rig import MANAGE, SPEAK_FASTER, Product, environment
+from ..e2e.rig import SPEED as USUAL_SPEED
 from ..servers import LiveKitServer, PostgresServer, Process, RedisServer, livekit_server, postgres_server, redis_server
 from ..servers.ports import LOOPBACK, answers, free_port
 from ..servers.process import REPOSITORY
@@ -28,6 +29,8 @@ from .parts import Part, http_ready, look_after, postgres_ready
 from .phone_log import Tail
 
 PLACES = 20
+# Faster than staff can set it, and still understood by a program: every call of a kill waits for its opening.
+SPEED = "2.20"
 TRUNKS = "sip_outbound_trunk"
 SET_UP = f"""
 from calls.models import Line
@@ -183,7 +186,7 @@ def _seed(product: Product) -> None:
     credentials = product.folder / "credentials.json"
     product.manage("seed_demo", "--site", f"{product.site}/", "--credentials", str(credentials), "--migrate")
     product.api_key = json.loads(credentials.read_text())["api_key"]
-    product.manage("shell", "-c", SPEAK_FASTER + SET_UP)
+    product.manage("shell", "-c", SPEAK_FASTER.replace(USUAL_SPEED, SPEED) + SET_UP)
 
 
 def _product_parts(product: Product) -> dict[Victim, list[Part]]:

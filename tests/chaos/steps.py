@@ -155,8 +155,8 @@ STEPS: tuple[Step, ...] = (
     Step("before the dial", before_the_dial, EVERY, 1.0),
     Step("ringing", ringing, tuple(kind for kind in EVERY if kind != "busy"), 2.0),
     Step("answered", answered, TALKING, 3.0),
-    Step("opening", opening, TALKING, 5.0),
-    Step("mid-turn", mid_turn, TALKING, 13.0),
-    Step("in a tool", in_a_tool, ("transfer", "transfer_refused", "opt_out"), 15.0),
-    Step("while ending", ending, tuple(kind for kind in TALKING if kind != "transfer_refused"), 17.0),
+    Step("opening", opening, TALKING, 4.5),
+    Step("mid-turn", mid_turn, TALKING, 10.0),
+    Step("in a tool", in_a_tool, ("transfer", "transfer_refused", "opt_out"), 12.0),
+    Step("while ending", ending, tuple(kind for kind in TALKING if kind != "transfer_refused"), 14.0),
 )

@@ -5,7 +5,7 @@ from pathlib import Path
 from .facts import How, Kill, Saw, Victim
 from .judge import Breach
 from .kill import Judged, Result
-from .report import Totals, closing, keep, table
+from .report import FOUND, Totals, closing, keep, table
 from .steps import STEPS
 
 LONELY = Breach("not left alone", "21.0 s without a voice, 15.0 s are allowed")
@@ -32,6 +32,16 @@ def test_the_page_names_each_failure_with_its_seed(tmp_path: Path) -> None:
     assert Totals.read(page.read_text()).failures == [
         "| 17 | mid-turn | job | killed | talks | not left alone: 21.0 s without a voice, 15.0 s are allowed |"
     ]
+
+
+def test_what_people_wrote_of_what_was_mended_stays(tmp_path: Path) -> None:
+    page = tmp_path / "kills.md"
+    keep([result(7)], page=page)
+    written = f"\n{FOUND}\n\n| found | mended |\n|---|---|\n| a phone rang twice | it rings once |\n"
+    page.write_text(page.read_text() + written)
+    keep([result(17)], page=page)
+    assert page.read_text().endswith(written)
+    assert Totals.read(page.read_text()).counts == {("mid-turn", "job"): [2, 4, 0]}
 
 
 def test_the_table_counts_outcomes_by_step_and_victim() -> None:
