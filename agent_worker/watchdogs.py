@@ -18,8 +18,8 @@ class Patience:
     nudges: int = 1
     silence_s: float = 10.0
     goodbye_s: float = 15.0
-    # A line that was away carries sound again a moment after it is back; who then still hears nothing is spoken to.
-    after_outage_s: float = 2.5
+    # What was said while the line was away nobody heard: who has still heard nothing then is spoken to.
+    after_outage_s: float = 1.5
     announce_before_end_s: float = 30.0
     announce_by_force_after_s: float = 8.0
     errors: int = 4

@@ -32,8 +32,8 @@ LONGEST_RING_S = 78
 CALLEE = "callee"
 # What `sip.callStatus` reads from the moment of picking up; before it, `dialing` and `ringing` (facts: livekit-stack §3.7).
 PICKED_UP = frozenset({"automation", "active", "hangup"})
-# Nobody there at all; then: everybody left.
-EMPTY_ROOM_S = 60
+# Nobody there at all; then: everybody left. A room that LiveKit's Redis has lost goes by this alone; its call cannot be dialled before.
+EMPTY_ROOM_S = 30
 LEFT_ROOM_S = 5
 
 

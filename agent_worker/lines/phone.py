@@ -1,6 +1,7 @@
 """The phone line: LiveKit's room, and in it the callee's phone."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -35,6 +36,8 @@ RETURNS_WITHIN_S = 20.0
 # After LiveKit is back, so long is waited for the callee to be back in the room before they are hung up on: a phone whose room goes while
 # it joins again does not notice, and stays on the line.
 JOINS_AGAIN_WITHIN_S = 12.0
+# Who is back in the room has yet to take up our sound, of which LiveKit tells; when it does not, that is taken for done.
+HEARS_WITHIN_S = 4.0
 LINE_LOST = "LINE_LOST"
 
 
@@ -52,6 +55,7 @@ class PhoneLine(Line):
         self._hung_up = False
         self._callee_is_gone = asyncio.Event()
         self._outage: asyncio.TimerHandle | None = None
+        self._callee_returned = False
         self._livekit_was_away = False
         self._livekit_back_at: float | None = None
         self._hanging_up = asyncio.Lock()
@@ -59,6 +63,7 @@ class PhoneLine(Line):
             ("participant_connected", self._joined),
             ("participant_attributes_changed", self._attributes_changed),
             ("participant_disconnected", self._left),
+            ("local_track_subscribed", self._heard),
             ("sip_dtmf_received", self._digit),
             ("reconnecting", self._reconnecting),
             ("reconnected", self._reconnected),
@@ -172,7 +177,7 @@ class PhoneLine(Line):
     def _joined(self, participant: rtc.RemoteParticipant) -> None:
         if participant.identity == CALLEE:
             if self._room.isconnected():
-                self._line_is_back()
+                self._callee_is_back()
             self._status(participant.attributes.get(STATUS, ""))
 
     def _attributes_changed(self, changed: dict[str, str], participant: rtc.Participant) -> None:
@@ -188,7 +193,7 @@ class PhoneLine(Line):
         if participant.identity != CALLEE:
             return
         reason = participant.disconnect_reason or rtc.DisconnectReason.UNKNOWN_REASON
-        if self._outage is not None and reason == rtc.DisconnectReason.UNKNOWN_REASON:
+        if self._outage is not None and not self._callee_returned and reason == rtc.DisconnectReason.UNKNOWN_REASON:
             # Our own connection is being made anew, and nobody has said that they left.
             return
         self._gone(rtc.DisconnectReason.Name(reason))
@@ -204,17 +209,33 @@ class PhoneLine(Line):
         if self._outage is None:
             log.warning("connection to the room is lost")
             self._livekit_was_away = True
-            self._outage = asyncio.get_running_loop().call_later(RETURNS_WITHIN_S, self._gone, LINE_LOST)
             self.is_away(True)  # noqa: FBT003  # there is one thing to say
+        elif not self._callee_returned:
+            return
+        self._callee_returned = False
+        self._wait(RETURNS_WITHIN_S, lambda: self._gone(LINE_LOST))
 
     def _reconnected(self) -> None:
         log.info("connection to the room is back")
         self._livekit_back_at = asyncio.get_running_loop().time()
         if (callee := self._room.remote_participants.get(CALLEE)) is not None:
-            self._line_is_back()
+            self._callee_is_back()
             # The library asked for their sound as soon as it saw them, when nothing could be sent yet.
             for publication in callee.track_publications.values():
                 publication.set_subscribed(True)
+
+    def _callee_is_back(self) -> None:
+        if self._outage is not None and not self._callee_returned:
+            self._callee_returned = True
+            self._wait(HEARS_WITHIN_S, self._line_is_back)
+
+    def _heard(self, _track: rtc.Track) -> None:
+        self._line_is_back()
+
+    def _wait(self, seconds: float, then: Callable[[], None]) -> None:
+        if self._outage is not None:
+            self._outage.cancel()
+        self._outage = asyncio.get_running_loop().call_later(seconds, then)
 
     def _line_is_back(self) -> None:
         if self._outage is not None:

@@ -263,7 +263,9 @@ async def test_a_callee_who_is_back_after_a_restart_never_left(rig: Rig, monkeyp
     rig.room.emit("participant_connected", back)
     rig.room.emit("reconnected")
     # What is asked for while the connection is still being made is lost.
-    assert (rig.told, asked) == (["away", "back"], [True])
+    assert (rig.told, asked) == (["away"], [True])
+    rig.room.emit("local_track_subscribed", SimpleNamespace())
+    assert rig.told == ["away", "back"]
 
 
 async def test_a_callee_who_comes_back_after_us_never_left(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -273,7 +275,39 @@ async def test_a_callee_who_comes_back_after_us_never_left(rig: Rig, monkeypatch
     rig.room.emit("reconnected")
     assert rig.told == ["away"]
     rig.room.emit("participant_connected", participant())
+    assert rig.told == ["away"]
+    rig.room.emit("local_track_subscribed", SimpleNamespace())
     assert rig.told == ["away", "back"]
+
+
+async def test_a_callee_who_is_back_is_taken_to_hear_before_long(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent_worker.lines.phone.HEARS_WITHIN_S", 0.01)
+    monkeypatch.setattr(rig.room, "isconnected", lambda: True)
+    rig.room.emit("reconnecting")
+    rig.room.emit("participant_connected", participant())
+    await until(lambda: rig.told == ["away", "back"])
+
+
+async def test_a_line_that_is_lost_again_before_anybody_was_heard_is_waited_for_anew(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent_worker.lines.phone.RETURNS_WITHIN_S", 0.01)
+    monkeypatch.setattr(rig.room, "isconnected", lambda: True)
+    rig.room.emit("reconnecting")
+    rig.room.emit("participant_connected", participant())
+    rig.room.emit("reconnecting")
+    await until(lambda: rig.told == ["away", "back", "left: LINE_LOST"])
+
+
+async def test_a_callee_who_is_back_and_goes_has_left_whatever_the_reason(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rig.room, "isconnected", lambda: True)
+    rig.room.emit("reconnecting")
+    rig.room.emit("participant_connected", participant())
+    rig.room.emit("participant_disconnected", participant())
+    assert rig.told == ["away", "back", "left: UNKNOWN_REASON"]
+
+
+async def test_who_takes_up_our_sound_without_an_outage_is_no_news(rig: Rig) -> None:
+    rig.room.emit("local_track_subscribed", SimpleNamespace())
+    assert rig.told == []
 
 
 async def test_a_line_that_does_not_come_back_is_given_up(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -186,7 +186,7 @@ def _seed(product: Product) -> None:
     credentials = product.folder / "credentials.json"
     product.manage("seed_demo", "--site", f"{product.site}/", "--credentials", str(credentials), "--migrate")
     product.api_key = json.loads(credentials.read_text())["api_key"]
-    product.manage("shell", "-c", SPEAK_FASTER.replace(USUAL_SPEED, SPEED) + SET_UP)
+    product.manage("shell", "-c", SPEAK_FASTER.replace(str(USUAL_SPEED), SPEED) + SET_UP)
 
 
 def _product_parts(product: Product) -> dict[Victim, list[Part]]:
