@@ -163,6 +163,8 @@ class Gateway:
     async def _delete(self, room: str) -> None:
         from livekit import api
 
+        # A LiveKit that stands still would delete it as soon as it goes on, with phones on their way back into it.
+        await self.check_connection()
         await self._asked(self._api.room.delete_room(api.DeleteRoomRequest(room=room)))
 
     async def _delete_uncarried(self, room: str) -> bool:

@@ -36,6 +36,8 @@ RETURNS_WITHIN_S = 20.0
 # After LiveKit is back, so long is waited for the callee to be back in the room before they are hung up on: a phone whose room goes while
 # it joins again does not notice, and stays on the line.
 JOINS_AGAIN_WITHIN_S = 12.0
+# A LiveKit that goes on after it stood still has not noticed yet that everybody has hung up on it.
+NOTICES_AFTER_S = 5.0
 # Who is back in the room has yet to take up our sound, of which LiveKit tells; when it does not, that is taken for done.
 HEARS_WITHIN_S = 4.0
 LINE_LOST = "LINE_LOST"
@@ -139,10 +141,10 @@ class PhoneLine(Line):
             there = []  # nobody has come back to it yet
         if self._livekit_back_at is None:
             self._livekit_back_at = now
-        callee = next((each for each in there if each.is_callee), None)
-        if self._callee_is_gone.is_set() or (callee is not None and callee.is_connected):
+        if self._callee_is_gone.is_set():
             return True
-        return now - self._livekit_back_at >= JOINS_AGAIN_WITHIN_S
+        is_there = any(each.is_callee and each.is_connected for each in there)
+        return now - self._livekit_back_at >= (NOTICES_AFTER_S if is_there else JOINS_AGAIN_WITHIN_S)
 
     async def _let_callee_go(self) -> bool:
         """A Redis that came back empty has forgotten the room; job and callee are in it all the same. Raises GatewayError."""

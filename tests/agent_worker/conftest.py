@@ -8,6 +8,9 @@ import pytest
 
 from tests.agent_worker.agent_process import Bench
 from tests.agent_worker.outages import Outage
+from tests.agent_worker.phone_rig import rig
+
+__all__ = ["rig"]
 
 
 @pytest.fixture(scope="session")

@@ -193,7 +193,7 @@ def test_a_livekit_that_cannot_just_now_is_asked_again_in_a_new_room(rooms: Room
     # Nobody can dial from the room that may be there, before it is deleted.
     assert as_written(call).claim != token
     rooms.settle(SOON)
-    assert [name for name, _request in livekit_line.asked] == ["CreateRoom", "DeleteRoom"]
+    assert [name for name, _request in livekit_line.asked] == ["CreateRoom", "ListRooms", "DeleteRoom"]
     assert livekit_line.rooms == set()
     assert dialer.settle_due(rooms)
     again = as_written(call)

@@ -263,7 +263,7 @@ def test_one_request_lists_all_rooms_and_only_suspects_are_looked_into(reconcile
         livekit.rooms.add(call.room)
     suspect = lost_call(livekit, number=pt_mobile(9))
     reconciler.has_watched()
-    assert len(livekit.asked_for("ListRooms")) == 12 / STEP_S
+    assert len([request for request in livekit.asked_for("ListRooms") if not request.names]) == 12 / STEP_S
     assert [request.room for request in livekit.asked_for("ListParticipants")] == [suspect.room]
 
 

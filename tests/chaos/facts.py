@@ -109,6 +109,6 @@ def _saw(leg: Leg, rings_out_after_s: float) -> Saw:
     if leg.ended_how == Happening.LINE_DIED:
         return Saw.LINE_DIED
     began_at = leg.invited_at if leg.dialled_at is None else leg.dialled_at
-    if leg.ringing_at is not None and leg.ended_at is not None and leg.ended_at - began_at >= rings_out_after_s - NEARLY_S:
+    if leg.ended_at is not None and leg.ended_at - began_at >= rings_out_after_s - NEARLY_S:
         return Saw.RANG_OUT
     return Saw.CUT_RINGING

@@ -39,7 +39,7 @@ class Kind:
     hangs_up_mid_sentence: bool = False
     transfer_result: int = 200
     canceled_by_api: bool = False
-    rings_out_after_s: int = 5
+    rings_out_after_s: int = 20
 
     @property
     def talks(self) -> bool:
@@ -54,7 +54,7 @@ KINDS: dict[str, Kind] = {
         turns=({"assistant": GREETING}, ENDS),
     ),
     "busy": Kind(outcome="busy", reason="dial.busy", reject_with=BUSY),
-    "no_answer": Kind(outcome="no_answer", reason="dial.no_answer", answers=False),
+    "no_answer": Kind(outcome="no_answer", reason="dial.no_answer", answers=False, rings_out_after_s=5),
     "hangs_up": Kind(
         outcome="answered",
         reason="callee.hangup",
@@ -78,7 +78,7 @@ KINDS: dict[str, Kind] = {
         lines=(OPTS_OUT,),
         turns=({"assistant": GREETING}, TAKES_NUMBER_OFF, {**ENDS, "assistant": NEVER_AGAIN}),
     ),
-    "canceled": Kind(outcome="canceled", reason="api.canceled", answers=False, canceled_by_api=True, rings_out_after_s=20),
+    "canceled": Kind(outcome="canceled", reason="api.canceled", answers=False, canceled_by_api=True),
 }
 
 

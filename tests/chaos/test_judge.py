@@ -87,7 +87,7 @@ def test_a_phone_that_is_still_in_the_call_is_found() -> None:
 SEEN = {
     Saw.NOTHING: [],
     Saw.BUSY: [Leg("+351910000001", ROOM, 100, ended_at=100.3, ended_how="rejected", code=486)],
-    Saw.RANG_OUT: [rang(105)],
+    Saw.RANG_OUT: [rang(120)],
     Saw.CUT_RINGING: [rang(102)],
     Saw.LINE_DIED: [rang(102, "line_died")],
     Saw.ANSWERED: [talked()],
