@@ -24,6 +24,7 @@ MAX_CALL_S = 24 * 3600.0
 TIMER_B_S = 32.0
 BYE_AFTER_TRANSFER_S = 1.0
 ANSWERS_END_CALL_WITHIN_S = 0.05
+LISTENS_AGAIN_AFTER_S = 1.0
 # More than this waiting in WebRTC's queue is a delay that the line would keep for ever: silence is left out until it is gone.
 QUEUE_S = 0.06
 
@@ -110,7 +111,7 @@ class StandInCall(Leg):
             raise refused(self._final.result())
         self.room.local_participant.register_rpc_method("lk.sip.EndCall", self._end_call)
         await self._status("active")
-        self._subscribe_all()
+        self._spawn(self._keep_listening())
 
     async def transfer(self, request: Any, _given_up_at: float) -> Message:
         """REFER: Empty when the phone's side took it, and the SIP leg leaves a second later. Raises RpcError when it did not."""
@@ -195,13 +196,19 @@ class StandInCall(Leg):
                 continue
             await self._source.capture_frame(rtc.AudioFrame(frame, RATE, 1, FRAME_SAMPLES))
 
+    async def _keep_listening(self) -> None:
+        """What is asked for while the connection to the room is made anew is lost: ask until it is there."""
+        while not self._ended.is_set():
+            self._subscribe_all()
+            await asyncio.sleep(LISTENS_AGAIN_AFTER_S)
+
     def _subscribe_all(self) -> None:
         for participant in self.room.remote_participants.values():
             for publication in participant.track_publications.values():
                 self._subscribe(publication)
 
     def _subscribe(self, publication: rtc.RemoteTrackPublication) -> None:
-        if publication.kind == rtc.TrackKind.KIND_AUDIO and self._final.done():
+        if publication.kind == rtc.TrackKind.KIND_AUDIO and self._final.done() and publication.track is None:
             publication.set_subscribed(True)
 
     def _listen(self, track: rtc.Track) -> None:
