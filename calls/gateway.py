@@ -6,6 +6,7 @@ No request is repeated behind our back (`failover=False`): a lost answer to a di
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 REQUEST_TIMEOUT_S = 5.0
+# Who stands still answers nothing; a busy machine's LiveKit answers within hundredths of a second.
+ANSWERS_AT_ONCE_S = 2.0
 # livekit-server's own answer has to come first, also on a busy machine (facts: livekit-stack §3.6).
 ANSWERS_LATE_BY_S = 10.0
 # livekit-server gives a dial up after 80 s; ringing that long would look like a lost answer.
@@ -164,7 +167,11 @@ class Gateway:
         from livekit import api
 
         # A LiveKit that stands still would delete it as soon as it goes on, with phones on their way back into it.
-        await self.check_connection()
+        try:
+            async with asyncio.timeout(ANSWERS_AT_ONCE_S):
+                await self.check_connection()
+        except TimeoutError:
+            raise GatewayError(FailureKind.AMBIGUOUS, said="stands still") from None
         await self._asked(self._api.room.delete_room(api.DeleteRoomRequest(room=room)))
 
     async def _delete_uncarried(self, room: str) -> bool:

@@ -55,6 +55,19 @@ async def test_a_room_that_cannot_be_deleted_is_an_error(gateway: Gateway, livek
     assert (error.value.kind, error.value.retryable) == (FailureKind.SERVICE_AWAY, True)
 
 
+async def test_a_livekit_that_stands_still_is_told_to_delete_nothing(
+    gateway: Gateway, livekit: FakeLiveKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goes_on = threading.Event()
+    livekit.rooms.add("call_a")
+    livekit.before["ListRooms"] = goes_on.wait
+    monkeypatch.setattr(module, "ANSWERS_AT_ONCE_S", 0.1)
+    with pytest.raises(GatewayError) as error:
+        await gateway.delete_room("call_a")
+    goes_on.set()
+    assert (error.value.kind, livekit.asked_for("DeleteRoom"), livekit.rooms) == (FailureKind.AMBIGUOUS, [], {"call_a"})
+
+
 async def test_our_rooms_are_listed_by_one_request(gateway: Gateway, livekit: FakeLiveKit) -> None:
     for name in ("call_a", "call_b"):
         await gateway.open_room(name, metadata={}, agent_name="chamada")

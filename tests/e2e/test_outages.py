@@ -4,10 +4,11 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -26,6 +27,7 @@ pytestmark = pytest.mark.timeout(240)
 GREETING = "Em que posso ajudar?"
 HOURS, DISH = "Abrimos às nove da manhã.", "Temos polvo à lagareiro."
 GOODBYE = "Obrigada e até breve!"
+STILL_THERE = "A ligação falhou. Está a ouvir-me?"
 TALK = [
     {"assistant": GREETING},
     {"assistant": HOURS},
@@ -122,9 +124,9 @@ async def stage(own_stage: Stage) -> AsyncIterator[Stage]:
     own_stage.rig.emulator.reset()
 
 
-async def talking(stage: Stage, number: str) -> Conversation:
+async def talking(stage: Stage, number: str, turns: Sequence[dict[str, Any]] = TALK) -> Conversation:
     """A call in which opening and greeting were heard."""
-    talk = stage.rig.conversation(number, turns=TALK)
+    talk = stage.rig.conversation(number, turns=list(turns))
     talk.phone.answers()
     await talk.start()
     await talk.greeted()
@@ -142,12 +144,12 @@ async def said(talk: Conversation) -> list[tuple[str, str]]:
     return [(turn["role"], turn["text"]) for turn in await talk.turns() if turn["role"] != "tool"][1:]
 
 
-async def ends_well(talk: Conversation) -> None:
+async def ends_well(talk: Conversation, *, said_in_all: Sequence[tuple[str, str]] = SAID) -> None:
     await talk.says("Obrigado, adeus.")
     await talk.phone.hung_up()
     call = await talk.ended()
     assert (call["outcome"], call["ended_reason"], call["fault"]) == ("answered", "assistant.end_call", "none")
-    assert await said(talk) == SAID
+    assert await said(talk) == list(said_in_all)
     assert talk.phone.happenings == ["invited", "ringing", "answered", "bye_received"]
 
 
@@ -166,16 +168,16 @@ async def test_people_talk_on_while_the_database_is_away_and_every_turn_is_kept(
     assert stage.spooled == []
 
 
-async def test_a_livekit_that_restarts_finds_its_call_alive(stage: Stage, number: str) -> None:
-    talk = await talking(stage, number)
+async def test_a_livekit_that_restarts_finds_its_call_alive_and_the_persona_asks_at_once(stage: Stage, number: str) -> None:
+    talk = await talking(stage, number, [*TALK[:2], {"assistant": STILL_THERE}, *TALK[2:]])
     await asks(talk, "A que horas abrem?")
     port = stage.livekit.port
     await stage.away_for(3, stage.livekit, lambda: answers(port, b"GET / HTTP/1.0\r\n\r\n", b"OK"))
-    await stage.agent_says("outage of the line is over")
+    back_at = time.monotonic()
+    await talk.listens(since=back_at)
     assert (await stage.rig.call(talk.id))["status"] == "in_progress"
-    await asyncio.sleep(2)  # the way of the sound is found anew, and nobody says when that is done
     await asks(talk, "E o que há para jantar?")
-    await ends_well(talk)
+    await ends_well(talk, said_in_all=[*SAID[:3], ("assistant", STILL_THERE), *SAID[3:]])
 
 
 async def test_a_call_whose_agent_worker_is_killed_is_ended_and_what_was_said_stays(stage: Stage, number: str) -> None:
