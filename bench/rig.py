@@ -15,8 +15,9 @@ from livekit import api
 from agent_worker.realtime_emulator import Emulator, speech
 from tests.e2e.phone_network import StandIn
 from tests.e2e.phone_network.trunks import make_trunk
-from tests.e2e.rig import MODEL_KEY, Product, Rig, environment
+from tests.e2e.rig import MODEL_KEY, Product, Rig, environment, webhook_url
 from tests.servers import Process, Program, livekit_server, postgres_server, redis_server
+from tests.servers.ports import free_port
 from tests.servers.process import REPOSITORY, started
 
 from .bare_worker import AGENT_NAME
@@ -69,7 +70,8 @@ async def line(*, line_delay_s: float | None = None) -> AsyncIterator[tuple[Rig,
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chamada-bench-")))
         redis = stack.enter_context(redis_server())
         postgres = stack.enter_context(postgres_server())
-        livekit = stack.enter_context(livekit_server(redis))
+        web_port = free_port()
+        livekit = stack.enter_context(livekit_server(redis, webhook_url(web_port)))
         network = StandIn(livekit, redis)
         if line_delay_s is not None:
             network.line_delay_s = line_delay_s
@@ -77,7 +79,7 @@ async def line(*, line_delay_s: float | None = None) -> AsyncIterator[tuple[Rig,
             trunk = await make_trunk(livekit, network.address)
             database = postgres.create_database("bench")
             variables = environment(livekit=livekit, database_url=database, redis=redis, trunk=trunk, emulator=emulator, folder=folder)
-            product = Product(variables, folder)
+            product = Product(variables, folder, port=web_port)
             stack.enter_context(product.running())
             rig = Rig(product, network, emulator, livekit)
             bare = Bare(rig, stack.enter_context(started(_bare_program(variables, folder))), folder / "notes.jsonl")

@@ -12,10 +12,11 @@ from agent_worker.realtime_emulator import Emulator
 
 from ..numbers import pt_mobile
 from ..servers import LiveKitServer, PostgresServer, RedisServer, livekit_server, postgres_server, process, redis_server
+from ..servers.ports import free_port
 from .phone_network import NetworkUnavailable, PhoneNetwork, StandIn
 from .phone_network.real_sip import RealSip
 from .phone_network.trunks import make_trunk
-from .rig import Product, Rig, environment
+from .rig import Product, Rig, environment, webhook_url
 
 HERE = Path(__file__).parent
 _numbers = itertools.count(1)
@@ -52,8 +53,14 @@ def postgres() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture(scope="session")
-def livekit(redis: RedisServer) -> Iterator[LiveKitServer]:
-    with livekit_server(redis) as server:
+def web_port() -> int:
+    """Where the product's site is going to be: livekit-server is told before there is one."""
+    return free_port()
+
+
+@pytest.fixture(scope="session")
+def livekit(redis: RedisServer, web_port: int) -> Iterator[LiveKitServer]:
+    with livekit_server(redis, webhook_url(web_port)) as server:
         yield server
 
 
@@ -91,13 +98,14 @@ async def standing_rig(
     livekit: LiveKitServer,
     redis: RedisServer,
     database_url: str,
+    web_port: int,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[Rig]:
     """The product's processes, once for all scenarios on one network."""
     folder = tmp_path_factory.mktemp("product")
     trunk = await make_trunk(livekit, network.address)
     variables = environment(livekit=livekit, database_url=database_url, redis=redis, trunk=trunk, emulator=emulator, folder=folder)
-    product = Product(variables, folder)
+    product = Product(variables, folder, port=web_port)
     with product.running():
         rig = Rig(product, network, emulator, livekit)
         yield rig

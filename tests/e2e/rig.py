@@ -89,6 +89,11 @@ def environment(
     }
 
 
+def webhook_url(web_port: int) -> str:
+    """Where livekit-server tells a product on that port what it saw (deploy/livekit/livekit.yaml)."""
+    return f"http://{LOOPBACK}:{web_port}/livekit/webhook"
+
+
 def _key() -> str:
     return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
 

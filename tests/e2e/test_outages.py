@@ -16,11 +16,11 @@ import pytest_asyncio
 from agent_worker.realtime_emulator import Emulator
 
 from ..servers import LiveKitServer, PostgresServer, Process, RedisServer, livekit_server, postgres_server, redis_server
-from ..servers.ports import answers
+from ..servers.ports import answers, free_port
 from .phone_network import NetworkUnavailable, PhoneNetwork, StandIn
 from .phone_network.real_sip import RealSip
 from .phone_network.trunks import make_trunk
-from .rig import Conversation, Product, Rig, environment
+from .rig import Conversation, Product, Rig, environment, webhook_url
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -98,7 +98,8 @@ async def own_stage(request: pytest.FixtureRequest, emulator: Emulator, tmp_path
     with ExitStack() as stack:
         redis = stack.enter_context(redis_server())
         postgres = stack.enter_context(postgres_server())
-        livekit = stack.enter_context(livekit_server(redis))
+        web_port = free_port()
+        livekit = stack.enter_context(livekit_server(redis, webhook_url(web_port)))
         try:
             network: PhoneNetwork = request.param(livekit, redis)
         except NetworkUnavailable as missing:
@@ -108,7 +109,7 @@ async def own_stage(request: pytest.FixtureRequest, emulator: Emulator, tmp_path
             trunk = await make_trunk(livekit, network.address)
             url = postgres.create_database("chamada")
             variables = environment(livekit=livekit, database_url=url, redis=redis, trunk=trunk, emulator=emulator, folder=folder)
-            product = Product(variables, folder)
+            product = Product(variables, folder, port=web_port)
             with product.running():
                 rig = Rig(product, network, emulator, livekit)
                 stage = Stage(postgres, redis, livekit, rig)
