@@ -207,6 +207,27 @@ async def turns_ms(rig: Rig, calls: int, turns: int) -> list[float]:
     return [each for found in per_call for each in found]
 
 
+async def let_go_ms(rig: Rig, rounds: int, *, talking: bool) -> list[float]:
+    """From the request to cancel to the phone that is let go: while it rings, or in the middle of a conversation."""
+    found = []
+    for _ in range(rounds):
+        talk = rig.conversation(next(_numbers), turns=[{"assistant": GREETING}])
+        if talking:
+            talk.phone.answers()
+            await talk.start()
+            await talk.phone.heard_speech(since=await talk.phone.answered(within_s=PATIENCE_S))
+        else:
+            talk.phone.rings_out()
+            await talk.start()
+            await talk.phone.rang(within_s=PATIENCE_S)
+        asked_at = time.monotonic()
+        answer = await rig.request("POST", f"/api/v1/calls/{talk.id}/cancel/")
+        assert answer.status_code == 200, answer.text
+        found.append((await talk.phone.hung_up() - asked_at) * 1000)
+        await talk.ended()
+    return found
+
+
 class Rows(list[list[str]]):
     """Rows of the table, each shown as soon as it is measured."""
 
@@ -231,6 +252,9 @@ async def main(rounds: int, only: set[str]) -> None:
                 rows.append(["the same, a bare participant's tone", "", spread(sounds["bare participant"])])
         if "gap" in only:
             rows.append([f"opening's end → greeting, model of {SLOW_MODEL_MS} ms", *map(spread, await greeting_gap_ms(rig, bare, rounds))])
+        if "cancel" in only:
+            rows.append(["cancel → the phone stops ringing", spread(await let_go_ms(rig, rounds, talking=False)), ""])
+            rows.append(["cancel → the conversation is over", spread(await let_go_ms(rig, rounds, talking=True)), ""])
         if "cost" in only:
             for row in await cost_of_a_call(rig, bare):
                 rows.append(row)
@@ -243,6 +267,6 @@ async def main(rounds: int, only: set[str]) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--only", nargs="+", default=["ring", "sound", "gap", "cost", "turns"])
+    parser.add_argument("--only", nargs="+", default=["ring", "sound", "gap", "cancel", "cost", "turns"])
     options = parser.parse_args()
     asyncio.run(main(options.rounds, set(options.only)))
