@@ -131,7 +131,7 @@ PROCRASTINATE_AUTODISCOVER_MODULE_NAME = ""  # its one job runs any step
 REDIS_URL = env.url("REDIS_URL", ("redis", "rediss", "unix"))
 CACHES = {
     "default": (
-        {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+        {"BACKEND": "chamada.cache.StandingRedisCache", "LOCATION": REDIS_URL}
         if REDIS_URL
         else {"BACKEND": "chamada.cache.OneProcessCache", "LOCATION": "chamada"}
     )
