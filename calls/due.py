@@ -3,21 +3,56 @@
 Each reads one entry of a partial index, by SQL that nobody has to build anew. Who finds something asks the models for it.
 """
 
-from typing import Any
-
 from django.db import connection
+from django.utils import timezone
+
+from accounts.looks import finds
 
 from .models import LineKind
 
 IN_THE_QUEUE = "SELECT 1 FROM calls_call WHERE status = 'queued' AND line = %(line)s LIMIT 1"
+ON_THE_SCHEDULE = "SELECT 1 FROM calls_call WHERE status = 'scheduled' AND due_at <= {now} LIMIT 1"
+OVER = """
+SELECT 1 FROM (SELECT 1 FROM calls_call WHERE status IN ('dispatched', 'queued', 'scheduled') AND expires_at <= {now} LIMIT 1) passed
+UNION ALL
+SELECT 1 FROM calls_call WHERE status IN ('dispatched', 'queued', 'scheduled') AND cancel_requested_at IS NOT NULL
+LIMIT 1
+"""
+TO_BE_RETRIED = "SELECT 1 FROM calls_call WHERE retry_at IS NOT NULL LIMIT 1"
+ALIVE = """
+SELECT 1 FROM calls_call
+WHERE line IN ('phone', 'sandbox') AND status IN ('dispatched', 'dialing', 'ringing', 'in_progress', 'transferring')
+LIMIT 1
+"""
 
 
 def any_in_the_queue(line: LineKind) -> bool:
     """Whether calls wait for a place on the line, due or not."""
-    return _finds(IN_THE_QUEUE, {"line": line.value})
+    return finds(IN_THE_QUEUE, {"line": line.value})
 
 
-def _finds(statement: str, named: dict[str, Any]) -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute(statement, named)
-        return cursor.fetchone() is not None
+def any_on_the_schedule() -> bool:
+    """Whether the time of a scheduled call has come; its number may be in another call still."""
+    return _finds_now(ON_THE_SCHEDULE)
+
+
+def any_over() -> bool:
+    """Whether the time of a call that nobody has dialled has passed, or it is not wanted any more."""
+    return _finds_now(OVER)
+
+
+def any_to_be_retried() -> bool:
+    """Whether the retry of a call is to be put on the schedule."""
+    return finds(TO_BE_RETRIED, {})
+
+
+def any_alive() -> bool:
+    """Whether any call holds a place, on whatever line."""
+    return finds(ALIVE, {})
+
+
+def _finds_now(statement: str) -> bool:
+    """By the database's clock; a file's database has none but its machine's."""
+    if connection.vendor == "postgresql":
+        return finds(statement.format(now="statement_timestamp()"), {})
+    return finds(statement.format(now="%(now)s"), {"now": connection.ops.adapt_datetimefield_value(timezone.now())})

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from contacts import numbers
 
-from . import lifecycle, local_hours, policy, requests
+from . import due, lifecycle, local_hours, policy, requests
 from .dial_results import RetryReason
 from .exceptions import CallError, RetryCanceled, RetryTooLate
 from .follow_up import following
@@ -55,13 +55,13 @@ def time_of(call: Call, reason: RetryReason, *, at: datetime) -> datetime | None
 
 def plan_due() -> bool:
     """Put the retries that are due to be planned on the schedule. One that fails stays due, and does not hold up the others."""
-    due = Call.objects.for_briefing().filter(WAITS).order_by("retry_at")[:PLANNED_AT_ONCE]
-    planned = [_planned(call) for call in due]
+    waiting = Call.objects.for_briefing().filter(WAITS).order_by("retry_at")[:PLANNED_AT_ONCE]
+    planned = [_planned(call) for call in waiting]
     return any(planned)
 
 
 def may_plan() -> bool:
-    return Call.objects.filter(WAITS).exists()
+    return due.any_to_be_retried()
 
 
 def _planned(call: Call) -> bool:

@@ -2,7 +2,7 @@
 
 from django.db.models import Exists, OuterRef, Q
 
-from . import clock, lifecycle, rooms
+from . import clock, due, lifecycle, rooms
 from .models import Call, LineKind
 from .models.call import IS_CANCELED, CallQuerySet
 from .states import HOLDS_THE_NUMBER, UNDIALLED, Status
@@ -19,7 +19,7 @@ def promote_due() -> bool:
 
 
 def may_promote() -> bool:
-    return _promotable().exists()
+    return due.any_on_the_schedule() and _promotable().exists()
 
 
 def _promotable() -> CallQuerySet:
@@ -48,7 +48,7 @@ def _end(call: Call) -> bool:
 
 
 def may_expire() -> bool:
-    return _passed().exists() or _called_off().exists()
+    return due.any_over()
 
 
 def _passed() -> CallQuerySet:

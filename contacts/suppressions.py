@@ -1,11 +1,17 @@
 """“Do not call this number.” Holds at once, on every way to a call (R6)."""
 
-from django.db.models import Q
-
+from accounts import looks
 from accounts.models import Organization, User
 
 from .exceptions import Suppressed
 from .models import Suppression
+
+SUPPRESSED = """
+SELECT 1 FROM contacts_suppression
+WHERE number_index = %(number_index)s AND (organization_id = %(organization)s OR organization_id IS NULL)
+    AND (%(simulated)s OR NOT simulated) AND (%(but_not_by)s = '' OR "by" <> %(but_not_by)s)
+LIMIT 1
+"""
 
 
 def suppress(
@@ -37,12 +43,8 @@ def is_suppressed(*, organization: Organization, number_index: str, simulated: b
 
     `simulated` also reads what the sandbox wrote; `but_not_by` overlooks what that one wrote (a call its own opt-out).
     """
-    rows = Suppression.objects.filter(Q(organization=organization) | Q(organization=None), number_index=number_index)
-    if not simulated:
-        rows = rows.filter(simulated=False)
-    if but_not_by:
-        rows = rows.exclude(by=but_not_by)
-    return rows.exists()
+    named = {"organization": organization.pk, "number_index": number_index, "simulated": simulated, "but_not_by": but_not_by}
+    return looks.finds(SUPPRESSED, named)
 
 
 def check_not_suppressed(*, organization: Organization, number_index: str, simulated: bool = False) -> None:

@@ -17,6 +17,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from accounts import looks
 from accounts.locales import Locale
 from accounts.models import Organization
 
@@ -26,6 +27,7 @@ from .publishing import TEXT_FIELDS, facts_of, publish
 SLUGS = ("restaurante", "clinica", "vendedor")
 HERE = Path(__file__).parent / "seeds"
 NEVER = object()
+DUE = "SELECT 1 FROM accounts_organization WHERE personas_seeded_at IS NULL AND is_active LIMIT 1"
 # Columns that came when digests had been kept already: as long as they hold what everybody gets, a digest is made without them.
 CAME_LATER = {
     name: Persona._meta.get_field(name).get_default()  # type: ignore[union-attr]
@@ -69,7 +71,7 @@ def seed_due_organizations() -> bool:
 
 
 def organizations_are_due() -> bool:
-    return _due_organizations().exists()
+    return looks.finds(DUE, {})
 
 
 def _due_organizations() -> QuerySet[Organization]:

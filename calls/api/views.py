@@ -126,8 +126,8 @@ class RequestForCall(CallsView):
 
     def organization(self, slug: str) -> Organization:
         """For whom the call is made: the key's organization, or the one that a person means."""
-        theirs = organizations_of(self.person, Action.PLACE_CALLS)
-        candidates = [self.key.organization] if self.key else list(theirs[: MOST_NAMED + 1])
+        theirs = [self.key.organization] if self.key else organizations_of(self.person, Action.PLACE_CALLS)
+        candidates = list(theirs[: MOST_NAMED + 1])
         if not candidates:
             raise NotAllowedAnywhere
         meant = [organization for organization in candidates if slug in ("", organization.slug)]

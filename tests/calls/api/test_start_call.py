@@ -156,9 +156,9 @@ def test_a_request_needs_one_query_for_the_key_and_one_transaction(
     api: ApiClient, order: dict[str, Any], django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     api.post(START, order)
-    # Key, savepoint in the place of the transaction, persona, contact (looked up, made within a savepoint), consent, suppressions, call,
-    # event, request; and PostgreSQL's NOTIFY for the dialer.
-    with django_assert_num_queries(15 if connection.vendor == "postgresql" else 14):
+    # Key, savepoint in the place of the transaction, persona, consents taken back, suppressions, contact, consent, call, event,
+    # request; and PostgreSQL's NOTIFY for the dialer.
+    with django_assert_num_queries(12 if connection.vendor == "postgresql" else 11):
         api.post(START, order | {"phone_number": pt_mobile(2)})
 
 
