@@ -14,7 +14,7 @@ import structlog
 from django.conf import settings
 from django.db import Error as DatabaseError
 
-from . import clock, lifecycle, lines, mending, witness
+from . import clock, due, lifecycle, lines, mending, witness
 from .exceptions import FailureKind, GatewayError
 from .gateway import Gateway, Participant
 from .mending import Suspect
@@ -28,6 +28,8 @@ T = TypeVar("T")
 LOOKS_EVERY_S = 2.0
 # News from LiveKit make it look at once, but no more often than this; and they are not asked for more often either.
 LOOKS_AGAIN_AFTER_S = 0.5
+# Without a call or a room alive LiveKit is asked no more often than this: often enough to have it seen without a break.
+ASKS_FOR_NOTHING_AFTER_S = 3.0
 # Who steps it may rest so long between two steps.
 STEPS_EVERY_S = 1.0
 # The database's clock and our own run alike; a jump of one of them makes all signs of life look old, or young.
@@ -53,6 +55,7 @@ class Reconciler:
         self._uncarried = Sightings()
         self._looked_at: float | None = None
         self._applied_at: float | None = None
+        self._nothing_at: float | None = None
 
     def step(self) -> bool:
         """Bring LiveKit's news to their calls, and look when it is time to. Returns whether anything was to be done."""
@@ -93,7 +96,11 @@ class Reconciler:
 
     def _look(self, at: float) -> None:
         self._see_the_database(at)
+        is_quiet = not due.any_alive()
+        if is_quiet and self._nothing_at is not None and at - self._nothing_at < ASKS_FOR_NOTHING_AFTER_S:
+            return
         rooms = self._rooms_alive(at)
+        self._nothing_at = at if is_quiet and rooms == set() else None
         judged = self._lines_that_can_be_judged(at)
         suspects = mending.suspects(judged)
         untaken = [call for call in mending.untaken() if self._untaken_s(call, at) >= mending.NOBODY_CAME_AFTER_S and call.line in judged]

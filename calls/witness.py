@@ -12,10 +12,13 @@ from uuid import UUID
 from django.db.models import Exists, OuterRef, Q, Subquery
 from django.db.models.functions import Now
 
+from accounts.looks import finds
+
 from . import doorbell
 from .gateway import PICKED_UP
 from .models import Call, RoomEvent, RoomEventKind, Who
 
+NEWS = "SELECT 1 FROM calls_roomevent WHERE applied_at IS NULL LIMIT 1"
 LEFT = (RoomEventKind.LEFT, RoomEventKind.ABORTED)
 # LiveKit's words for a telephone that hung up by itself (facts: livekit-stack §3.7).
 HUNG_UP = {"call_status": "hangup", "disconnect_reason": "CLIENT_INITIATED"}
@@ -43,12 +46,11 @@ def record(event: RoomEvent) -> None:
 
 def apply_due() -> bool:
     """Bring events to their calls, each once. Returns whether there were any; an event of no call of ours stays without one."""
-    due = RoomEvent.objects.filter(applied_at=None)
     # Without this look a SQLite database would be locked for writing ten times a second.
-    if not due.exists():
+    if not finds(NEWS, {}):
         return False
     its_call = Call.objects.filter(room=OuterRef("room")).values("pk")[:1]
-    return due.update(call=Subquery(its_call), applied_at=Now()) > 0
+    return RoomEvent.objects.filter(applied_at=None).update(call=Subquery(its_call), applied_at=Now()) > 0
 
 
 def somebody_left() -> Exists:

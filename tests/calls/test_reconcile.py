@@ -267,6 +267,15 @@ def test_one_request_lists_all_rooms_and_only_suspects_are_looked_into(reconcile
     assert [request.room for request in livekit.asked_for("ListParticipants")] == [suspect.room]
 
 
+def test_while_nothing_lives_livekit_is_asked_half_as_often_and_watched_without_a_break(reconciler: Watcher, livekit: FakeLiveKit) -> None:
+    reconciler.has_watched()
+    assert len(livekit.asked_for("ListRooms")) == 12 / STEP_S / 2
+    # Whoever dies now is judged at once: everything has been seen for long enough.
+    lost = lost_call(livekit)
+    reconciler.look()
+    assert as_written(lost).status == Status.ENDED
+
+
 def test_a_livekit_that_cannot_be_asked_about_a_room_gives_no_judgement(reconciler: Watcher, livekit: FakeLiveKit) -> None:
     reconciler.has_watched()
     call = lost_call(livekit)
