@@ -5,8 +5,10 @@ as a process of its own, before a LiveKit that answers at once.
 """
 
 import argparse
+import base64
 import os
 import random
+import secrets
 import sys
 import tempfile
 import time
@@ -60,7 +62,8 @@ def _environment(database_url: str, livekit: FakeLiveKit) -> dict[str, str]:
         "REDIS_URL": "",
         "DJANGO_SETTINGS_MODULE": "chamada.settings",
         "LOG_LEVEL": "ERROR",
-        "DEBUG": "true",
+        "DEBUG": "false",  # else Django keeps every statement
+        **{name: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode() for name in ("SECRET_KEY", "FIELD_KEYS", "BLIND_INDEX_KEY")},
         "LIVEKIT_URL": livekit.url,
         "LIVEKIT_API_KEY": livekit.api_key,
         "LIVEKIT_API_SECRET": livekit.api_secret,
