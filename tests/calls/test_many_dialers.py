@@ -54,7 +54,7 @@ def _environment(database_url: str) -> dict[str, str]:
     return kept | {
         "DJANGO_SETTINGS_MODULE": "chamada.settings",
         "PYTHONPATH": str(REPOSITORY),
-        "DEBUG": "true",
+        "DEBUG": "false",  # else Django keeps every statement
         "LOG_LEVEL": "WARNING",
         "SECRET_KEY": secrets.token_urlsafe(40),
         "FIELD_KEYS": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
