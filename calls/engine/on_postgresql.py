@@ -30,6 +30,8 @@ JOB = "run_step"
 # Steps at once of one worker: a slow one does not hold up the others.
 AT_ONCE = 4
 BEATS_EVERY_S = 5.0
+# Nobody aborts a step: procrastinate has to look for it, but every five seconds would be for nothing.
+LOOKS_FOR_ABORTED_EVERY_S = 60.0
 # A worker that has not beaten for so long is dead; its jobs are somebody else's.
 DEAD_AFTER_S = 20.0
 # How long a database that is away is waited for before the worker is made anew.
@@ -101,6 +103,7 @@ async def _work(stop: threading.Event) -> None:
             concurrency=AT_ONCE,
             delete_jobs="always",
             install_signal_handlers=False,
+            abort_job_polling_interval=LOOKS_FOR_ABORTED_EVERY_S,
             update_heartbeat_interval=BEATS_EVERY_S,
             stalled_worker_timeout=DEAD_AFTER_S,
             shutdown_graceful_timeout=DRAINS_WITHIN_S,
