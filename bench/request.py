@@ -4,6 +4,8 @@ CPU time of this process alone, from the WSGI handler on; interleaved with an em
 """
 
 import argparse
+import base64
+import hashlib
 import json
 import os
 import tempfile
@@ -15,7 +17,7 @@ from typing import Any
 from tests.numbers import pt_mobile
 from tests.servers import postgres_server, redis_server
 
-from .figures import percentile, table
+from .figures import percentile, spread, table
 
 WARM_UP = 20
 
@@ -75,13 +77,33 @@ def measure(rounds: int, key: str) -> None:
         for n in range(WARM_UP):
             start(n)
             empty(n)
-        costs = {"start_call": [], "empty": []}  # type: dict[str, list[float]]
+        costs = {"start_call": [], "empty": [], "webhook": []}  # type: dict[str, list[float]]
         for n in range(rounds):
             costs["start_call"].append(_cpu_ms(start, WARM_UP + n))
             costs["empty"].append(_cpu_ms(empty, n))
+            costs["webhook"].append(_answered_ms(client, n))
         with CaptureQueriesContext(connection) as queries:
             start(WARM_UP + rounds)
     _report(costs, [query["sql"] for query in queries.captured_queries])
+
+
+def _answered_ms(client: Any, n: int) -> float:
+    """How long LiveKit waits for the answer to a webhook, but for the network."""
+    import jwt
+    from django.conf import settings
+
+    someone = {"identity": "callee", "kind": "SIP", "sid": f"PA_{n}", "attributes": {"sip.callStatus": "hangup"}}
+    room = {"name": "call_restaurante_00000000-0000-4000-8000-000000000000"}
+    told = {"id": f"EV_{n}", "event": "participant_left", "createdAt": str(int(time.time())), "room": room, "participant": someone}
+    body = json.dumps(told).encode()
+    digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
+    claims = {"iss": settings.LIVEKIT_API_KEY, "exp": int(time.time()) + 300, "sha256": digest}
+    token = jwt.encode(claims, settings.LIVEKIT_API_SECRET, algorithm="HS256")
+    began = time.perf_counter()
+    answer = client.post("/livekit/webhook", body, content_type="application/webhook+json", headers={"authorization": token})
+    took = (time.perf_counter() - began) * 1000
+    assert answer.status_code == 200, answer.content
+    return took
 
 
 def _cpu_ms(act: Callable[[int], Any], n: int) -> float:
@@ -98,6 +120,7 @@ def _report(costs: dict[str, list[float]], statements: list[str]) -> None:
         ["accepted request, CPU (p50)", f"{ours:.1f} ms"],
         ["empty view, CPU (p50)", f"{nothing:.1f} ms"],
         ["difference", f"{ours - nothing:.1f} ms"],
+        ["a webhook of LiveKit's, answered in (p50 / p95 / max)", spread(costs["webhook"])],
         ["transactions", str(transactions)],
         ["statements (savepoints)", f"{len(statements)} ({savepoints})"],
     ]
