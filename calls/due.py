@@ -10,6 +10,7 @@ from accounts.looks import finds
 
 from .models import LineKind
 
+CLOCKS = {"postgresql": "statement_timestamp()"}
 IN_THE_QUEUE = "SELECT 1 FROM calls_call WHERE status = 'queued' AND line = %(line)s LIMIT 1"
 ON_THE_SCHEDULE = "SELECT 1 FROM calls_call WHERE status = 'scheduled' AND due_at <= {now} LIMIT 1"
 OVER = """
@@ -53,6 +54,5 @@ def any_alive() -> bool:
 
 def _finds_now(statement: str) -> bool:
     """By the database's clock; a file's database has none but its machine's."""
-    if connection.vendor == "postgresql":
-        return finds(statement.format(now="statement_timestamp()"), {})
-    return finds(statement.format(now="%(now)s"), {"now": connection.ops.adapt_datetimefield_value(timezone.now())})
+    now = CLOCKS.get(connection.vendor, "%(now)s")
+    return finds(statement.format(now=now), {"now": connection.ops.adapt_datetimefield_value(timezone.now())})
