@@ -1,4 +1,4 @@
-"""`dev.py test` and `dev.py e2e`: style, types, tests, kills, and the servers that whole calls need."""
+"""`dev.py test` and `dev.py e2e`: style, types, tests, and the servers that whole calls need."""
 
 from __future__ import annotations
 
@@ -98,7 +98,6 @@ def test(arguments: argparse.Namespace) -> int:
     if arguments.all:
         steps.pytest("tests on PostgreSQL", "-n", "2", *ON_POSTGRESQL, module="tests.on_postgresql")
         steps.pytest("end to end", "-m", "e2e", "tests")
-        steps.pytest("kills", "-m", "kills", "tests/chaos")
     return steps.finish()
 
 

@@ -1,8 +1,11 @@
 """Many requests, many calls, and a worker that is told to go."""
 
 import asyncio
+import itertools
 import os
 import signal
+
+from agent_worker.realtime_emulator.ear import INAUDIBLE
 
 from .rig import Conversation, Rig
 
@@ -12,6 +15,7 @@ SAYS_GOODBYE = {
     "tool": {"name": "end_call", "arguments": {"reason": "goodbye"}},
 }
 GOODBYE = "É tudo, obrigado."
+ASKS_AT_MOST = 3
 # What ten callees ask, and how the fact begins that answers it.
 ASKED = {
     "Têm esplanada?": "Há esplanada com doze mesas",
@@ -37,11 +41,14 @@ async def test_fifty_requests_for_one_number_are_one_call(rig: Rig, number: str)
     assert phone.rings == 1
 
 
-async def whole_call(talk: Conversation, question: str, *, after_s: float) -> None:
+async def whole_call(talk: Conversation, question: str, fact: str, *, after_s: float) -> None:
     await asyncio.sleep(after_s)  # ten processes that start in one moment on two cores would hear everybody late
     await talk.start()
     await talk.greeted()
-    await talk.listens(since=await talk.says(question), within_s=60)
+    for _ in range(ASKS_AT_MOST):  # who was not understood, on a line that brought the words in pieces, asks again
+        await talk.listens(since=await talk.says(question), within_s=60)
+        if fact in " ".join(await talk.said("assistant")):
+            break
     await talk.says(GOODBYE)
     await talk.phone.hung_up(within_s=60)
 
@@ -52,15 +59,17 @@ async def test_ten_calls_at_once_have_ten_right_transcripts(rig: Rig, numbers: l
     for talk in talks:
         talk.phone.answers()
     await asyncio.gather(
-        *(whole_call(talk, question, after_s=n * 0.7) for n, (talk, question) in enumerate(zip(talks, ASKED, strict=True)))
+        *(whole_call(talk, *asked, after_s=n * 0.7) for n, (talk, asked) in enumerate(zip(talks, ASKED.items(), strict=True)))
     )
     for talk, (question, fact) in zip(talks, ASKED.items(), strict=True):
         call = await talk.ended()
         assert (call["outcome"], call["ended_by"], talk.phone.rings) == ("answered", "assistant", 1), talk.phone.story()
         turns = await talk.turns()
-        assert [turn["text"] for turn in turns if turn["role"] == "user"] == [question, GOODBYE]
+        # A sentence that a busy machine brings in pieces has its words in the first of them.
+        heard = [turn["text"] for turn in turns if turn["role"] == "user" and turn["text"] != INAUDIBLE]
+        assert [text for text, _ in itertools.groupby(heard)] == [question, GOODBYE]
         found = [turn["text"] for turn in turns if turn["tool"] == "lookup_information"]
-        assert [text.startswith(fact) for text in found] == [True], found
+        assert {text.startswith(fact) for text in found} == {True}, found
         assert fact in " ".join(turn["text"] for turn in turns if turn["role"] == "assistant")
     ends = [happening.at for talk in talks for happening in talk.phone.timeline if happening.what == "bye_received"]
     assert max([await talk.phone.answered() for talk in talks]) < min(ends)  # all ten at once

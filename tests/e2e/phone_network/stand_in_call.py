@@ -13,7 +13,7 @@ from livekit import api, rtc
 from .network import Leg
 from .outcomes import nobody_there, rang_out, refused
 from .psrpc import RpcError, messages
-from .sound import FRAME_S, FRAME_SAMPLES, RATE, SILENCE, samples, through_g711
+from .sound import FRAME_S, FRAME_SAMPLES, RATE, frames, samples, through_g711
 
 if TYPE_CHECKING:
     from .phone import Phone
@@ -27,6 +27,8 @@ ANSWERS_END_CALL_WITHIN_S = 0.05
 LISTENS_AGAIN_AFTER_S = 1.0
 # More than this waiting in WebRTC's queue is a delay that the line would keep for ever: silence is left out until it is gone.
 QUEUE_S = 0.06
+# Frames that cross to and from WebRTC in one piece: each piece is told to every listener in the process, ten phones times ten.
+TOGETHER = 3
 
 Reason = rtc.DisconnectReason
 DTMF_EVENTS = "0123456789*#ABCD"
@@ -188,13 +190,17 @@ class StandInCall(Leg):
 
     async def _speak(self) -> None:
         while not self._ended.is_set():
-            if not self._to_room or (early_s := self._to_room[0][0] - time.monotonic()) > 0:
-                await asyncio.sleep(min(early_s, FRAME_S) if self._to_room else FRAME_S / 2)
+            early_s = self._to_room[0][0] - time.monotonic() if self._to_room else FRAME_S
+            if early_s > 0:
+                await asyncio.sleep(early_s)
                 continue
-            _, frame = self._to_room.popleft()
-            if frame == SILENCE and self._source.queued_duration > QUEUE_S:
+            due = [frame for _, frame in self._to_room][:TOGETHER]
+            for _ in due:
+                self._to_room.popleft()
+            pcm = b"".join(due)
+            if not any(pcm) and self._source.queued_duration > QUEUE_S:
                 continue
-            await self._source.capture_frame(rtc.AudioFrame(frame, RATE, 1, FRAME_SAMPLES))
+            await self._source.capture_frame(rtc.AudioFrame(pcm, RATE, 1, FRAME_SAMPLES * len(due)))
 
     async def _keep_listening(self) -> None:
         """What is asked for while the connection to the room is made anew is lost: ask until it is there."""
@@ -222,11 +228,14 @@ class StandInCall(Leg):
 
     async def _hear(self, track: rtc.RemoteAudioTrack) -> None:
         loop = asyncio.get_running_loop()
-        stream = rtc.AudioStream(track, sample_rate=RATE, num_channels=1, frame_size_ms=20)
+        stream = rtc.AudioStream(track, sample_rate=RATE, num_channels=1, frame_size_ms=round(TOGETHER * FRAME_S * 1000))
         try:
             async for event in stream:
-                for frame in self._ear.mixed(track.sid, bytes(event.frame.data)):
-                    loop.call_later(self.network.line_delay_s, self._deliver, frame)
+                for number, piece in enumerate(frames(bytes(event.frame.data))):
+                    # The first of them has waited for the last one here, in the place of the line.
+                    delay_s = self.network.line_delay_s - (TOGETHER - 1 - number) * FRAME_S
+                    for frame in self._ear.mixed(track.sid, piece):
+                        loop.call_later(max(0.0, delay_s), self._deliver, frame)
         finally:
             self._ear.forget(track.sid)
             await stream.aclose()
@@ -267,9 +276,9 @@ class Ear:
             self._waiting[track].append(frame)
             return []
         total = samples(frame).astype(int)
-        for other, frames in self._waiting.items():
-            if other != track and frames:
-                total = total + samples(frames.popleft())
+        for other, waiting in self._waiting.items():
+            if other != track and waiting:
+                total = total + samples(waiting.popleft())
         return [total.clip(-32768, 32767).astype("int16").tobytes()]
 
     def forget(self, track: str) -> None:
