@@ -151,6 +151,6 @@ def test_sigterm_ends_it_within_seconds(site: Site, database_is_away: bool) -> N
     if database_is_away:
         site.postgres.process.stop()
     os.kill(worker.pid, signal.SIGTERM)
-    assert worker.popen.wait(30) == 0, worker.tail()
+    assert worker.popen.wait(16 if database_is_away else 5) == 0, worker.tail()
     if not database_is_away:
         assert site.ask("SELECT 1 FROM procrastinate_workers") == []
