@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
-from weakref import WeakSet
 
 from django.db import connection, transaction
 
@@ -23,8 +22,6 @@ DEFAULTS: Mapping[LineKind, Mapping[str, Any]] = {LineKind.PHONE: {"calls_per_se
 # Calls that the policy refuses in one go, before the line's row is let go.
 REFUSED_AT_ONCE = 20
 
-LINE = "SELECT * FROM calls_line WHERE kind = %(line)s"
-NEXT_SLOT = "UPDATE calls_line SET next_slot_at = %(at)s WHERE id = %(id)s"
 # Of each organization that has calls in the queue of a line: its next one that may be dialled, the places that it holds, its own share
 # of them; and the places that all hold. The organizations are found by jumping from each to the next one in the index `calls_due`, the
 # only one that is ordered by line and organization; nothing here reads the queue itself, or what has ended.
@@ -71,16 +68,6 @@ JOIN calls_call head ON head.id = (
 )
 """,
 }
-# To plan HEADS takes PostgreSQL twice as long as to run it, and every claim waits for it behind the line's lock: a dialer, whose connection
-# is its own and stays, has it planned once.
-PREPARE = "PREPARE heads_of_a_queue (text, bigint, timestamptz) AS " + HEADS.format(join=JOIN["postgresql"]) % {
-    "line": "$1",
-    "line_id": "$2",
-    "at": "$3",
-}
-PREPARED = "EXECUTE heads_of_a_queue (%(line)s, %(line_id)s, %(at)s)"
-# The driver's connections that know it.
-_have_it: WeakSet[Any] = WeakSet()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +121,7 @@ def take(kind: LineKind, *, by: str, may_still: Callable[[Call, datetime], bool]
     if not due.any_in_the_queue(kind):
         return Taken([])
     with transaction.atomic():
-        line = _locked(kind)
+        line, _is_new = Line.objects.select_for_update().get_or_create(kind=kind, defaults=DEFAULTS[kind])
         # Read when the lock is held: what another dialer began while this one waited for it lies before.
         at = clock.database_now()
         wait_s = seconds_to_next(line, at)
@@ -142,29 +129,15 @@ def take(kind: LineKind, *, by: str, may_still: Callable[[Call, datetime], bool]
             return Taken([], next_in_s=wait_s if line.is_open else None)
         calls = _take(line, most, at=at, by=by, may_still=may_still)
         if calls and line.calls_per_second:
-            _set_next_slot(line, at + slot(line.calls_per_second))
+            Line.objects.filter(pk=line.pk).update(next_slot_at=at + slot(line.calls_per_second))
     return Taken(calls)
-
-
-def _locked(kind: LineKind) -> Line:
-    """The line's row, behind its lock: SQLite's one lock is held already."""
-    statement = LINE + (" FOR UPDATE" if connection.features.has_select_for_update else "")
-    # By SQL that is written already: every claim comes through here, and others wait behind it.
-    for line in Line.objects.raw(statement, {"line": kind.value}):
-        return line
-    return Line.objects.select_for_update().get_or_create(kind=kind, defaults=DEFAULTS[kind])[0]
-
-
-def _set_next_slot(line: Line, at: datetime) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(NEXT_SLOT, {"id": line.pk, "at": connection.ops.adapt_datetimefield_value(at)})
 
 
 def _take(line: Line, most: int | None, *, at: datetime, by: str, may_still: Callable[[Call, datetime], bool]) -> list[Call]:
     calls: list[Call] = []
     refused = 0
     wanted = 1 if line.calls_per_second else most
-    while refused <= REFUSED_AT_ONCE and len(calls) != wanted and (head := queue_of(line, at, statement=_prepared()).next()):
+    while refused <= REFUSED_AT_ONCE and len(calls) != wanted and (head := queue_of(line, at).next()):
         call = Call.objects.select_related("organization", "consent", "persona_version").get(pk=head.call_id)
         if may_still(call, at) and lifecycle.claim_for_dispatch(call, by=by, at=at):
             calls.append(call)
@@ -173,20 +146,10 @@ def _take(line: Line, most: int | None, *, at: datetime, by: str, may_still: Cal
     return calls
 
 
-def _prepared() -> str | None:
-    if connection.vendor != "postgresql":
-        return None
-    if connection.connection not in _have_it:
-        with connection.cursor() as cursor:
-            cursor.execute(PREPARE)
-        _have_it.add(connection.connection)
-    return PREPARED
-
-
-def queue_of(line: Line, at: datetime, *, statement: str | None = None) -> Queue:
-    """The line at that time of the database's. One statement, which looks at one call an organization; `statement` is it in other words."""
+def queue_of(line: Line, at: datetime) -> Queue:
+    """The line at that time of the database's. One statement, which looks at one call an organization."""
     named = {"line": line.kind, "line_id": line.pk, "at": connection.ops.adapt_datetimefield_value(at)}
-    rows: list[Any] = list(Call.objects.raw(statement or HEADS.format(join=JOIN[connection.vendor]), named))
+    rows: list[Any] = list(Call.objects.raw(HEADS.format(join=JOIN[connection.vendor]), named))
     heads = [Head(row.pk, row.organization_id, row.priority, row.due_at, row.held, row.share) for row in rows]
     return Queue(line=line, taken=int(rows[0].taken) if rows else 0, heads=heads)
 

@@ -1,7 +1,5 @@
 """A line's limits are kept, no organization starves the others, and a claim costs the same however many calls wait."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -149,34 +147,3 @@ def test_a_claim_asks_the_database_as_often_however_many_wait() -> None:
             assert len(take().calls) == 1
         asked.append(len(queries))
     assert len(set(asked)) == 1
-
-
-class Session:
-    """A session with a PostgreSQL, as far as a statement is prepared in it."""
-
-
-class Wire:
-    """A connection to a PostgreSQL that only notes what it is told."""
-
-    vendor = "postgresql"
-
-    def __init__(self) -> None:
-        self.connection = Session()
-        self.told: list[str] = []
-
-    @contextmanager
-    def cursor(self) -> Iterator["Wire"]:
-        yield self
-
-    def execute(self, statement: str) -> None:
-        self.told.append(statement)
-
-
-def test_the_look_at_the_heads_is_planned_once_in_each_session_with_postgresql(monkeypatch: pytest.MonkeyPatch) -> None:
-    wire = Wire()
-    monkeypatch.setattr(places, "connection", wire)
-    assert [places._prepared(), places._prepared()] == [places.PREPARED, places.PREPARED]
-    assert wire.told == [places.PREPARE]
-    wire.connection = Session()  # it was lost, and made anew
-    assert places._prepared() == places.PREPARED
-    assert wire.told == [places.PREPARE, places.PREPARE]
