@@ -3,28 +3,22 @@
 Each reads one entry of a partial index, by SQL that nobody has to build anew. Who finds something asks the models for it.
 """
 
-from django.db import connection
-from django.utils import timezone
-
 from accounts.looks import finds
 
+from . import clock
 from .models import LineKind
+from .states import HOLDS_A_PLACE, UNDIALLED, listed
 
-CLOCKS = {"postgresql": "statement_timestamp()"}
 IN_THE_QUEUE = "SELECT 1 FROM calls_call WHERE status = 'queued' AND line = %(line)s LIMIT 1"
 ON_THE_SCHEDULE = "SELECT 1 FROM calls_call WHERE status = 'scheduled' AND due_at <= {now} LIMIT 1"
 OVER = """
-SELECT 1 FROM (SELECT 1 FROM calls_call WHERE status IN ('dispatched', 'queued', 'scheduled') AND expires_at <= {now} LIMIT 1) passed
+SELECT 1 FROM (SELECT 1 FROM calls_call WHERE status IN {undialled} AND expires_at <= {now} LIMIT 1) passed
 UNION ALL
-SELECT 1 FROM calls_call WHERE status IN ('dispatched', 'queued', 'scheduled') AND cancel_requested_at IS NOT NULL
+SELECT 1 FROM calls_call WHERE status IN {undialled} AND cancel_requested_at IS NOT NULL
 LIMIT 1
 """
 TO_BE_RETRIED = "SELECT 1 FROM calls_call WHERE retry_at IS NOT NULL LIMIT 1"
-ALIVE = """
-SELECT 1 FROM calls_call
-WHERE line IN ('phone', 'sandbox') AND status IN ('dispatched', 'dialing', 'ringing', 'in_progress', 'transferring')
-LIMIT 1
-"""
+ALIVE = "SELECT 1 FROM calls_call WHERE line IN ('phone', 'sandbox') AND status IN {holding} LIMIT 1"
 
 
 def any_in_the_queue(line: LineKind) -> bool:
@@ -49,10 +43,9 @@ def any_to_be_retried() -> bool:
 
 def any_alive() -> bool:
     """Whether any call holds a place, on whatever line."""
-    return finds(ALIVE, {})
+    return finds(ALIVE.format(holding=listed(HOLDS_A_PLACE)), {})
 
 
 def _finds_now(statement: str) -> bool:
-    """By the database's clock; a file's database has none but its machine's."""
-    now = CLOCKS.get(connection.vendor, "%(now)s")
-    return finds(statement.format(now=now), {"now": connection.ops.adapt_datetimefield_value(timezone.now())})
+    now, named = clock.now_in_words()
+    return finds(statement.format(now=now, undialled=listed(UNDIALLED)), named)

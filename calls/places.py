@@ -16,6 +16,7 @@ from django.db import connection, transaction
 
 from . import clock, due, lifecycle
 from .models import Call, Line, LineKind
+from .states import HOLDS_A_PLACE, listed
 
 # A migration made the rows; who emptied the database gets these again. Many carriers refuse calls that come faster.
 DEFAULTS: Mapping[LineKind, Mapping[str, Any]] = {LineKind.PHONE: {"calls_per_second": 10.0}, LineKind.SANDBOX: {}}
@@ -40,7 +41,7 @@ WITH RECURSIVE waiting (organization_id) AS (
     FROM waiting WHERE waiting.organization_id IS NOT NULL
 ), held (organization_id, places) AS (
     SELECT organization_id, count(*) FROM calls_call
-    WHERE line = %(line)s AND status IN ('dispatched', 'dialing', 'ringing', 'in_progress', 'transferring') GROUP BY organization_id
+    WHERE line = %(line)s AND status IN {holding} GROUP BY organization_id
 )
 SELECT head.id, head.organization_id, head.priority, head.due_at, coalesce(held.places, 0) AS held, own.places AS share,
     (SELECT coalesce(sum(places), 0) FROM held) AS taken
@@ -149,7 +150,7 @@ def _take(line: Line, most: int | None, *, at: datetime, by: str, may_still: Cal
 def queue_of(line: Line, at: datetime) -> Queue:
     """The line at that time of the database's. One statement, which looks at one call an organization."""
     named = {"line": line.kind, "line_id": line.pk, "at": connection.ops.adapt_datetimefield_value(at)}
-    rows: list[Any] = list(Call.objects.raw(HEADS.format(join=JOIN[connection.vendor]), named))
+    rows: list[Any] = list(Call.objects.raw(HEADS.format(join=JOIN[connection.vendor], holding=listed(HOLDS_A_PLACE)), named))
     heads = [Head(row.pk, row.organization_id, row.priority, row.due_at, row.held, row.share) for row in rows]
     return Queue(line=line, taken=int(rows[0].taken) if rows else 0, heads=heads)
 

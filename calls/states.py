@@ -37,6 +37,11 @@ DIALLED = frozenset({Status.DIALING, Status.RINGING, Status.IN_PROGRESS, Status.
 UNDIALLED = frozenset({Status.SCHEDULED, Status.QUEUED, Status.DISPATCHED})
 
 
+def listed(statuses: frozenset[Status]) -> str:
+    """The statuses for a statement that is written already, in the order in which the partial indexes name them: ('ended')."""
+    return "(" + ", ".join(f"'{status}'" for status in sorted(statuses)) + ")"
+
+
 def may_go(old: Status, new: Status) -> bool:
     return new in WAYS[old]
 

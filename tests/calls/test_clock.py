@@ -34,6 +34,7 @@ class Postgres:
 def test_postgresql_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock, "connection", Postgres())
     assert clock.database_now() == Postgres.now
+    assert clock.now_in_words() == ("statement_timestamp()", {})
 
 
 @on_postgresql
