@@ -4,8 +4,6 @@ CPU time of this process alone, from the WSGI handler on; interleaved with an em
 """
 
 import argparse
-import base64
-import hashlib
 import json
 import os
 import tempfile
@@ -14,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.calls.livekit_webhooks import ADDRESS, CONTENT_TYPE, UNKNOWN, token, told
 from tests.numbers import pt_mobile
 from tests.servers import postgres_server, redis_server
 
@@ -89,18 +88,12 @@ def measure(rounds: int, key: str) -> None:
 
 def _answered_ms(client: Any, n: int) -> float:
     """How long LiveKit waits for the answer to a webhook, but for the network."""
-    import jwt
     from django.conf import settings
 
-    someone = {"identity": "callee", "kind": "SIP", "sid": f"PA_{n}", "attributes": {"sip.callStatus": "hangup"}}
-    room = {"name": "call_restaurante_00000000-0000-4000-8000-000000000000"}
-    told = {"id": f"EV_{n}", "event": "participant_left", "createdAt": str(int(time.time())), "room": room, "participant": someone}
-    body = json.dumps(told).encode()
-    digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
-    claims = {"iss": settings.LIVEKIT_API_KEY, "exp": int(time.time()) + 300, "sha256": digest}
-    token = jwt.encode(claims, settings.LIVEKIT_API_SECRET, algorithm="HS256")
+    body = json.dumps(told(UNKNOWN, id=f"EV_{n}")).encode()
+    signed = token(body, secret=settings.LIVEKIT_API_SECRET, iss=settings.LIVEKIT_API_KEY)
     began = time.perf_counter()
-    answer = client.post("/livekit/webhook", body, content_type="application/webhook+json", headers={"authorization": token})
+    answer = client.post(ADDRESS, body, content_type=CONTENT_TYPE, headers={"authorization": signed})
     took = (time.perf_counter() - began) * 1000
     assert answer.status_code == 200, answer.content
     return took

@@ -1,7 +1,5 @@
 """LiveKit's webhooks are taken when LiveKit signed them, kept once, brought to their calls, and believed as far as they can be."""
 
-import base64
-import hashlib
 import json
 import time
 from collections.abc import Callable
@@ -22,10 +20,9 @@ from calls.states import Status
 from calls.witness import Evidence
 from tests.call_factories import make_call
 
+from .livekit_webhooks import ADDRESS, CONTENT_TYPE, KEY, SECRET, UNKNOWN, token, told
+
 pytestmark = pytest.mark.django_db
-KEY, SECRET = "chamada", "a-secret-of-the-tests-that-is-long-enough"
-ADDRESS = "/livekit/webhook"
-UNKNOWN = "call_restaurante_00000000-0000-4000-8000-000000000000"
 
 
 @pytest.fixture(autouse=True)
@@ -33,36 +30,9 @@ def keys(settings: Settings) -> None:
     settings.LIVEKIT_API_KEY, settings.LIVEKIT_API_SECRET = KEY, SECRET
 
 
-def token(body: bytes, *, secret: str = SECRET, **claims: Any) -> str:
-    """As livekit-server signs: a token of its API key with the body's digest, good for five minutes."""
-    digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
-    now = int(time.time())
-    said = {"iss": KEY, "nbf": now, "exp": now + 300, "sha256": digest} | claims
-    return jwt.encode({name: value for name, value in said.items() if value is not None}, secret, algorithm="HS256")
-
-
 def post(body: bytes, authorization: str | None = None) -> HttpResponse:
     headers = {"authorization": token(body) if authorization is None else authorization}
-    return Client().post(ADDRESS, body, content_type="application/webhook+json", headers=headers)  # type: ignore[return-value]
-
-
-def told(room: str, event: str = "participant_left", **more: Any) -> dict[str, Any]:
-    """As protojson writes it: names in camelCase, 64-bit numbers as text, the default of an enumeration left out."""
-    callee = {
-        "sid": "PA_9mR4tbXgPqkD",
-        "identity": "callee",
-        "name": "Phone +351912000001",
-        "kind": "SIP",
-        "attributes": {"sip.callStatus": "hangup", "sip.phoneNumber": "+351912000001", "sip.callID": "SCL_1"},
-        "disconnectReason": "CLIENT_INITIATED",
-    }
-    return {
-        "event": event,
-        "id": "EV_aBcD1234",
-        "createdAt": "1795492800",
-        "room": {"sid": "RM_1", "name": room, "numParticipants": 2},
-        "participant": callee,
-    } | more
+    return Client().post(ADDRESS, body, content_type=CONTENT_TYPE, headers=headers)  # type: ignore[return-value]
 
 
 def send(event: dict[str, Any]) -> int:
