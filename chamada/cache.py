@@ -31,7 +31,7 @@ class StandingClients(RedisCacheClient):
 
 
 class StandingRedisCache(RedisCache):
-    """Django's Redis cache; four of its commands are sent for each request to the API."""
+    """Django's Redis cache, by standing clients: each request to the API sends several commands."""
 
     def __init__(self, server: str | list[str], params: dict[str, Any]) -> None:
         super().__init__(server, params)
