@@ -18,7 +18,7 @@ from redis import Redis
 
 from ..e2e.phone_network import StandIn
 from ..e2e.phone_network.trunks import make_trunk
-from ..e2e.rig import MANAGE, SPEAK_FASTER, Product, environment
+from ..e2e.rig import MANAGE, SPEAK_FASTER, Product, environment, webhook_url
 from ..e2e.rig import SPEED as USUAL_SPEED
 from ..servers import LiveKitServer, PostgresServer, Process, RedisServer, livekit_server, postgres_server, redis_server
 from ..servers.ports import LOOPBACK, answers, free_port
@@ -112,7 +112,7 @@ async def stage(folder: Path | None = None) -> AsyncIterator[Stage]:
         web_port = free_port()
         redis = stack.enter_context(redis_server(keeps=True))
         postgres = stack.enter_context(postgres_server(keeps=True))
-        livekit = stack.enter_context(livekit_server(redis, f"http://{LOOPBACK}:{web_port}/livekit/webhook"))
+        livekit = stack.enter_context(livekit_server(redis, webhook_url(web_port)))
         emulator_port = free_port()
         emulator = EmulatorClient(f"http://{LOOPBACK}:{emulator_port}")
         trunk = await make_trunk(livekit, StandIn.address)

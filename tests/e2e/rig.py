@@ -254,6 +254,13 @@ class Conversation:
         self.id = call["id"]
         return self
 
+    async def cancel(self) -> float:
+        """Cancel the call by API: when that was asked for (monotonic seconds)."""
+        asked_at = time.monotonic()
+        answer = await self.rig.request("POST", f"/api/v1/calls/{self.id}/cancel/")
+        assert answer.status_code == 200, answer.text
+        return asked_at
+
     @property
     def session(self) -> Session:
         """The model's session of this call, the newest where there were several."""
