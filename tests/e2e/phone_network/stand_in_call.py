@@ -13,7 +13,7 @@ from livekit import api, rtc
 from .network import Leg
 from .outcomes import nobody_there, rang_out, refused
 from .psrpc import RpcError, messages
-from .sound import FRAME_S, FRAME_SAMPLES, RATE, frames, samples, through_g711
+from .sound import FRAME_S, RATE, frames, samples, through_g711
 
 if TYPE_CHECKING:
     from .phone import Phone
@@ -27,7 +27,7 @@ ANSWERS_END_CALL_WITHIN_S = 0.05
 LISTENS_AGAIN_AFTER_S = 1.0
 # More than this waiting in WebRTC's queue is a delay that the line would keep for ever: silence is left out until it is gone.
 QUEUE_S = 0.06
-# Frames that cross to and from WebRTC in one piece: each piece is told to every listener in the process, ten phones times ten.
+# Frames that go to and from WebRTC in one piece: each piece is told to every listener in the process, ten phones times ten.
 TOGETHER = 3
 
 Reason = rtc.DisconnectReason
@@ -51,6 +51,8 @@ class StandInCall(Leg):
         self._transfer: asyncio.Future[int] | None = None
         self._source = rtc.AudioSource(RATE, 1)
         self._to_room: deque[tuple[float, bytes]] = deque()
+        # No more than wait in the line anyway: it becomes no longer by that.
+        self._together = max(1, min(TOGETHER, int(network.line_delay_s / FRAME_S)))
         self._ear = Ear()
         self._heard: dict[str, asyncio.Future[Any]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -194,13 +196,10 @@ class StandInCall(Leg):
             if early_s > 0:
                 await asyncio.sleep(early_s)
                 continue
-            due = [frame for _, frame in self._to_room][:TOGETHER]
-            for _ in due:
-                self._to_room.popleft()
-            pcm = b"".join(due)
+            pcm = b"".join(self._to_room.popleft()[1] for _ in range(min(self._together, len(self._to_room))))
             if not any(pcm) and self._source.queued_duration > QUEUE_S:
                 continue
-            await self._source.capture_frame(rtc.AudioFrame(pcm, RATE, 1, FRAME_SAMPLES * len(due)))
+            await self._source.capture_frame(rtc.AudioFrame(pcm, RATE, 1, len(pcm) // 2))
 
     async def _keep_listening(self) -> None:
         """What is asked for while the connection to the room is made anew is lost: ask until it is there."""
@@ -228,14 +227,14 @@ class StandInCall(Leg):
 
     async def _hear(self, track: rtc.RemoteAudioTrack) -> None:
         loop = asyncio.get_running_loop()
-        stream = rtc.AudioStream(track, sample_rate=RATE, num_channels=1, frame_size_ms=round(TOGETHER * FRAME_S * 1000))
+        stream = rtc.AudioStream(track, sample_rate=RATE, num_channels=1, frame_size_ms=round(self._together * FRAME_S * 1000))
         try:
             async for event in stream:
                 for number, piece in enumerate(frames(bytes(event.frame.data))):
                     # The first of them has waited for the last one here, in the place of the line.
-                    delay_s = self.network.line_delay_s - (TOGETHER - 1 - number) * FRAME_S
+                    delay_s = self.network.line_delay_s - (self._together - 1 - number) * FRAME_S
                     for frame in self._ear.mixed(track.sid, piece):
-                        loop.call_later(max(0.0, delay_s), self._deliver, frame)
+                        loop.call_later(delay_s, self._deliver, frame)
         finally:
             self._ear.forget(track.sid)
             await stream.aclose()
