@@ -13,9 +13,18 @@ def dogs() -> Watchdogs:
     """A call answered at 0, whose greeting is over at 20."""
     dogs = Watchdogs(max_duration_s=LONG)
     dogs.answered(0)
-    dogs.agent_spoke(speaks=True, now=1)
-    dogs.agent_spoke(speaks=False, now=20)
+    persona_speaks(dogs, 1, 20)
     return dogs
+
+
+def persona_speaks(dogs: Watchdogs, begins: float, ends: float) -> None:
+    dogs.agent_spoke(speaks=True, now=begins)
+    dogs.agent_spoke(speaks=False, now=ends)
+
+
+def callee_speaks(dogs: Watchdogs, begins: float, ends: float) -> None:
+    dogs.callee_spoke(speaks=True, now=begins)
+    dogs.callee_spoke(speaks=False, now=ends)
 
 
 def test_nothing_is_due_before_the_answer() -> None:
@@ -24,8 +33,7 @@ def test_nothing_is_due_before_the_answer() -> None:
 
 def test_a_silent_callee_is_asked_once_and_then_told_goodbye(dogs: Watchdogs) -> None:
     assert [dogs.due(20 + PATIENCE.silence_s - 0.1), dogs.due(20 + PATIENCE.silence_s)] == [None, Due.ASK_WHETHER_THERE]
-    dogs.agent_spoke(speaks=True, now=31)
-    dogs.agent_spoke(speaks=False, now=33)
+    persona_speaks(dogs, 31, 33)
     assert [dogs.due(42.9), dogs.due(43)] == [None, Due.SAY_GOODBYE]
     dogs.agent_spoke(speaks=True, now=44)
     assert dogs.due(58.5) is None  # it still speaks
@@ -35,16 +43,13 @@ def test_a_silent_callee_is_asked_once_and_then_told_goodbye(dogs: Watchdogs) ->
 
 def test_a_callee_who_speaks_again_is_asked_anew_another_time(dogs: Watchdogs) -> None:
     assert dogs.due(30) == Due.ASK_WHETHER_THERE
-    dogs.callee_spoke(speaks=True, now=31)
-    dogs.callee_spoke(speaks=False, now=32)
-    dogs.agent_spoke(speaks=True, now=33)
-    dogs.agent_spoke(speaks=False, now=34)
+    callee_speaks(dogs, 31, 32)
+    persona_speaks(dogs, 33, 34)
     assert dogs.due(44) == Due.ASK_WHETHER_THERE
 
 
 def test_an_answer_that_does_not_come_is_asked_for_and_then_the_model_is_lost(dogs: Watchdogs) -> None:
-    dogs.callee_spoke(speaks=True, now=21)
-    dogs.callee_spoke(speaks=False, now=22)
+    callee_speaks(dogs, 21, 22)
     assert [dogs.due(27.9), dogs.due(28), dogs.due(33.9), dogs.due(34)] == [None, Due.NUDGE, None, Due.MODEL_IS_LOST]
 
 
@@ -56,8 +61,7 @@ def test_a_greeting_that_does_not_come_is_asked_for_sooner() -> None:
 
 
 def test_an_answer_without_words_is_an_answer(dogs: Watchdogs) -> None:
-    dogs.callee_spoke(speaks=True, now=21)
-    dogs.callee_spoke(speaks=False, now=22)
+    callee_speaks(dogs, 21, 22)
     dogs.model_answered(23)
     assert [dogs.due(29), dogs.due(33)] == [None, Due.ASK_WHETHER_THERE]
 
@@ -68,15 +72,13 @@ def test_a_lost_answer_is_asked_for_at_once(dogs: Watchdogs) -> None:
 
 
 def test_a_callee_who_goes_on_speaking_is_not_answered_into(dogs: Watchdogs) -> None:
-    dogs.callee_spoke(speaks=True, now=21)
-    dogs.callee_spoke(speaks=False, now=22)
+    callee_speaks(dogs, 21, 22)
     dogs.callee_spoke(speaks=True, now=24)
     assert dogs.due(60) is None
 
 
 def test_while_a_tool_runs_neither_silence_nor_a_missing_answer_counts(dogs: Watchdogs) -> None:
-    dogs.callee_spoke(speaks=True, now=21)
-    dogs.callee_spoke(speaks=False, now=22)
+    callee_speaks(dogs, 21, 22)
     dogs.pause()
     assert dogs.due(60) is None
     dogs.resume(60)
@@ -88,15 +90,13 @@ def test_after_an_outage_of_the_line_a_silent_callee_is_spoken_to_soon(dogs: Wat
     dogs.line_is_back(60)
     soon = 60 + PATIENCE.after_outage_s
     assert [dogs.due(soon - 0.1), dogs.due(soon)] == [None, Due.ASK_WHETHER_THERE]
-    dogs.agent_spoke(speaks=True, now=63)
-    dogs.agent_spoke(speaks=False, now=64)
+    persona_speaks(dogs, 63, 64)
     assert [dogs.due(64 + PATIENCE.silence_s - 0.1), dogs.due(64 + PATIENCE.silence_s)] == [None, Due.SAY_GOODBYE]
 
 
 def test_what_was_asked_before_an_outage_is_asked_again(dogs: Watchdogs) -> None:
     assert dogs.due(30) == Due.ASK_WHETHER_THERE
-    dogs.agent_spoke(speaks=True, now=31)
-    dogs.agent_spoke(speaks=False, now=32)
+    persona_speaks(dogs, 31, 32)
     dogs.pause()
     dogs.line_is_back(60)
     assert dogs.due(60 + PATIENCE.after_outage_s) == Due.ASK_WHETHER_THERE
@@ -119,8 +119,7 @@ def test_who_was_heard_after_an_outage_leaves_the_callee_their_time(dogs: Watchd
 
 
 def test_an_answer_that_an_outage_held_up_is_asked_for_sooner(dogs: Watchdogs) -> None:
-    dogs.callee_spoke(speaks=True, now=21)
-    dogs.callee_spoke(speaks=False, now=22)
+    callee_speaks(dogs, 21, 22)
     dogs.pause()
     dogs.line_is_back(60)
     assert dogs.due(60 + PATIENCE.after_outage_s) == Due.NUDGE
